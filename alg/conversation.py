@@ -1,0 +1,264 @@
+"""Conversations: the readable trace of an exchange and what must come of it, for `alg explain` and for tests.
+
+The format is in `fixtures/README.md`. This module parses it, cuts it into steps, and plays a step to a plugin; what
+came of it can then be compared with what the file expects, line by line.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alg.core.errors import ConfigError
+from alg.core.model import Side
+from alg.testing import Playbook
+
+_ESCAPE = re.compile(r"\\(?:([rntc\\])|x([0-9a-fA-F]{2}))")
+_SIMPLE = {"r": b"\r", "n": b"\n", "t": b"\t", "c": b"", "\\": b"\\"}
+_HEADERS = ("protocol", "client", "server", "listeners", "config")
+
+
+class Mark(enum.Enum):
+    """What a line of a conversation says."""
+
+    CLIENT_SAYS = "C>"
+    SERVER_SAYS = "S>"
+    CLIENT_ENDS = "C."
+    SERVER_ENDS = "S."
+    CLIENT_GETS = "C<"
+    SERVER_GETS = "S<"
+    LISTENS = "+"
+    STOPS = "-"
+    RECORD = "!"
+    CLOSED = "."
+
+
+_SPEAKERS = {
+    Mark.CLIENT_SAYS: Side.CLIENT,
+    Mark.CLIENT_ENDS: Side.CLIENT,
+    Mark.SERVER_SAYS: Side.SERVER,
+    Mark.SERVER_ENDS: Side.SERVER,
+}
+_GETS = {Mark.CLIENT_GETS: Side.CLIENT, Mark.SERVER_GETS: Side.SERVER}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one side says in a row, whether it then ends, and what must come of it."""
+
+    number: int
+    """The line of the file where it begins."""
+    side: Side
+    data: bytes
+    ends: bool = False
+    gets: dict[Side, bytes] = field(default_factory=dict)
+    listens: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    closed: bool = False
+
+    def glued_to(self, later: Step) -> Step:
+        """This step and a later one of the same side, said in one breath."""
+        return Step(
+            self.number,
+            self.side,
+            self.data + later.data,
+            later.ends,
+            {side: self.gets.get(side, b"") + later.gets.get(side, b"") for side in Side},
+            self.listens + later.listens,
+            self.stops + later.stops,
+            self.records + later.records,
+            later.closed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A parsed conversation."""
+
+    path: str
+    title: str
+    settings: dict[str, str]
+    steps: tuple[Step, ...]
+
+    @property
+    def protocol(self) -> str:
+        """The name of the plugin."""
+        return self.settings["protocol"]
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The plugin's table, as in a configuration file."""
+        return tomllib.loads(self.settings.get("config", ""))
+
+    def glued(self) -> tuple[Step, ...]:
+        """The steps, those of one side in a row joined into one."""
+        steps: list[Step] = []
+        for step in self.steps:
+            if steps and steps[-1].side is step.side and not steps[-1].ends:
+                steps[-1] = steps[-1].glued_to(step)
+            else:
+                steps.append(step)
+        return tuple(steps)
+
+    def arguments(self) -> dict[str, object]:
+        """The arguments for a `Playbook` that the head of the file gives."""
+        arguments: dict[str, object] = {}
+        for side in ("client", "server"):
+            if side in self.settings:
+                arguments[side], _, arguments[f"{side}_local"] = self.settings[side].replace(" ", "").partition("-")
+        if "listeners" in self.settings:
+            arguments["listeners"] = self.settings["listeners"].split()
+        return arguments
+
+
+def parse(text: str, path: str = "conversation") -> Conversation:
+    """Parse a conversation.
+
+    Raises:
+        ConfigError: a line is none of the format's; the message names the file and the line.
+    """
+    title = ""
+    settings: dict[str, str] = {}
+    steps: list[_Draft] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            title = title or line.strip("# ")
+            continue
+        key, colon, value = line.partition(":")
+        if not steps and colon and key in _HEADERS:
+            settings[key] = f"{settings[key]}\n{value.strip()}" if key in settings else value.strip()
+            continue
+        word, _, rest = line.partition(" ")
+        try:
+            mark = Mark(word)
+        except ValueError:
+            known = " ".join(each.value for each in Mark)
+            raise ConfigError(f"{path}:{number}: a line begins with one of {known}, not {word!r}") from None
+        _add(steps, mark, rest, f"{path}:{number}", number)
+    if "protocol" not in settings:
+        raise ConfigError(f"{path}: a conversation begins with 'protocol: NAME'")
+    return Conversation(path, title, settings, tuple(draft.step() for draft in steps))
+
+
+def load(path: Path) -> Conversation:
+    """Read and parse a conversation file.
+
+    Raises:
+        ConfigError: it cannot be read, or is malformed.
+    """
+    try:
+        return parse(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+
+
+class _Draft:
+    """A step while its lines come in."""
+
+    def __init__(self, number: int, side: Side) -> None:
+        self.number = number
+        self.side = side
+        self.said = bytearray()
+        self.ends = False
+        self.gets = {side: bytearray() for side in Side}
+        self.outcomes: dict[Mark, list[str]] = {Mark.LISTENS: [], Mark.STOPS: [], Mark.RECORD: [], Mark.CLOSED: []}
+        self.has_outcome = False
+
+    def step(self) -> Step:
+        return Step(
+            self.number,
+            self.side,
+            bytes(self.said),
+            self.ends,
+            {side: bytes(data) for side, data in self.gets.items()},
+            tuple(self.outcomes[Mark.LISTENS]),
+            tuple(self.outcomes[Mark.STOPS]),
+            tuple(self.outcomes[Mark.RECORD]),
+            bool(self.outcomes[Mark.CLOSED]),
+        )
+
+
+def _add(steps: list[_Draft], mark: Mark, text: str, where: str, number: int) -> None:
+    side = _SPEAKERS.get(mark)
+    if side is not None:
+        if not steps or steps[-1].has_outcome or steps[-1].side is not side or steps[-1].ends:
+            steps.append(_Draft(number, side))
+        if mark in (Mark.CLIENT_ENDS, Mark.SERVER_ENDS):
+            steps[-1].ends = True
+        else:
+            steps[-1].said += unescape(text)
+        return
+    if not steps:
+        raise ConfigError(f"{where}: nobody has said anything yet")
+    steps[-1].has_outcome = True
+    if mark in _GETS:
+        steps[-1].gets[_GETS[mark]] += unescape(text)
+    else:
+        steps[-1].outcomes[mark].append(text.strip())
+
+
+def unescape(text: str) -> bytes:
+    r"""Turn `\r`, `\n`, `\t`, `\xff`, `\\` into bytes; CR LF follows unless the text ends in `\n`, `\r` or `\c`."""
+    data, at, last = b"", 0, ""
+    for match in _ESCAPE.finditer(text):
+        data += text[at : match.start()].encode("utf-8")
+        data += _SIMPLE[match[1]] if match[1] else bytes.fromhex(match[2])
+        at = match.end()
+        last = match[1] or ""
+    data += text[at:].encode("utf-8")
+    own_end = at == len(text) and last and last in "rnc"
+    return data if own_end else data + b"\r\n"
+
+
+class Player:
+    """Plays the steps of a conversation to a plugin, and tells what came of each."""
+
+    def __init__(self, playbook: Playbook) -> None:
+        self.playbook = playbook
+        self._seen = dict.fromkeys(Side, 0)
+        self._records = 0
+        self._bindings: dict[int, str] = {}
+
+    def play(self, step: Step, pieces: Iterable[bytes]) -> Step:
+        """Have the step's side say the pieces; return the step with what came of it in place of what was expected."""
+        for piece in pieces:
+            if not self.playbook.closed:
+                self.playbook.say(step.side, piece)
+        if step.ends and not self.playbook.closed:
+            self.playbook.end(step.side)
+        reasons = self.playbook.reasons[self._records :]
+        self._records += len(reasons)
+        listens, stops = self._binding_changes()
+        return Step(
+            step.number,
+            step.side,
+            step.data,
+            step.ends,
+            {side: self._new_bytes(side) for side in Side},
+            listens,
+            stops,
+            tuple(reason for reason in reasons if reason != "rewrite"),  # said by `listens` in more words
+            self.playbook.closed,
+        )
+
+    def _new_bytes(self, side: Side) -> bytes:
+        data = self.playbook.received(side)[self._seen[side] :]
+        self._seen[side] += len(data)
+        return data
+
+    def _binding_changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        before, self._bindings = self._bindings, {}
+        opened = []
+        for lease in self.playbook.leases:
+            listener = self.playbook.listeners[lease.number]
+            origin = lease.expectation.origin.value
+            self._bindings[lease.number] = f"{origin} {listener}"
+            if lease.number not in before:
+                opened.append(f"{origin} {listener} -> {lease.expectation.target}")
+        stopped = [text for number, text in before.items() if number not in self._bindings]
+        return tuple(opened), () if self.playbook.closed else tuple(stopped)

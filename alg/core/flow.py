@@ -1,0 +1,274 @@
+"""`FlowMachine`: drives the two coroutines of a plugin. Events in, an ordered list of commands out; no I/O.
+
+Promises to hosts: commands are to be carried out in order; `OpenBinding` and `StartTls` are answered exactly once;
+after `Splice(side)` no data of that side is emitted; nothing that a peer does makes `receive` raise.
+Promise to plugins: `await` is answered by this machine alone, so they are the same in every host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+from alg.core.commands import (
+    Abort,
+    CloseBinding,
+    CloseConnection,
+    Command,
+    OpenBinding,
+    Report,
+    SendData,
+    SendEof,
+    Splice,
+    StartTls,
+)
+from alg.core.errors import AlgError, PluginError, ProtocolError
+from alg.core.events import (
+    BindingOpened,
+    CommandFailed,
+    ConnectionLost,
+    DataReceived,
+    EofReceived,
+    Event,
+    TlsStarted,
+)
+from alg.core.model import Endpoint, Expectation, Leg, Side
+from alg.core.plugin import Field, Flow, StreamPlugin, refusal_words
+from alg.core.session import Session
+from alg.core.stream import Stream
+
+Request: TypeAlias = Stream | int | Side
+"""What a coroutine waits for: more of its stream, the binding of that number, or TLS on that side."""
+
+
+class _Direction:
+    """What comes from one side, and the coroutine that treats it."""
+
+    __slots__ = ("coroutine", "opaque", "stream", "waits_for")
+
+    def __init__(self, stream: Stream, coroutine: Coroutine[object, object, None] | None) -> None:
+        self.stream = stream
+        self.coroutine = coroutine
+        self.waits_for: Request | None = None
+        self.opaque = coroutine is None
+
+
+class FlowMachine:
+    """One flow: a plugin instance between two legs."""
+
+    __slots__ = ("_commands", "_directions", "_ended", "legs", "now", "plugin", "session")
+
+    def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg) -> None:
+        self.plugin = plugin
+        self.session = session
+        self.legs = {Side.CLIENT: client, Side.SERVER: server}
+        self._commands: list[Command] = []
+        self._ended = False
+        self.now = 0.0
+        """Seconds of the host's monotonic clock at the last event."""
+        plugin.flow = Flow(self)
+        self._directions = {side: self._direction(side) for side in Side}
+
+    def _direction(self, side: Side) -> _Direction:
+        name = "from_client" if side is Side.CLIENT else "from_server"
+        stream = Stream(side, self._send)
+        if getattr(type(self.plugin), name) is getattr(StreamPlugin, name):
+            return _Direction(stream, None)
+        treat = getattr(self.plugin, name)
+        return _Direction(stream, treat(stream))
+
+    # For hosts.
+
+    def start(self, now: float = 0.0) -> list[Command]:
+        """Begin: both legs are connected. To be called once, before `receive`."""
+        self.now = now
+        for side, direction in self._directions.items():
+            if direction.coroutine is None:
+                self._commands.append(Splice(side))
+        for side in Side:
+            if self._directions[side].coroutine and not self._ended:
+                self._step(side)
+        return self._flush()
+
+    def receive(self, event: Event, now: float = 0.0) -> list[Command]:
+        """Say what happened, and when; return what to do now. Events that come after the end are ignored."""
+        self.now = now
+        if not self._ended:
+            if type(event) is DataReceived:  # nine events of ten
+                direction = self._directions[event.side]
+                direction.stream.receive(event.data)
+                if direction.waits_for is direction.stream:
+                    self._step(event.side)
+            else:
+                self._receive_other(event)
+        return self._flush()
+
+    def _receive_other(self, event: Event) -> None:
+        if isinstance(event, EofReceived):
+            direction = self._directions[event.side]
+            direction.stream.receive_eof()
+            if direction.waits_for is direction.stream:
+                self._step(event.side)
+        elif isinstance(event, BindingOpened):
+            self._answer(event.number, event.endpoint, None)
+        elif isinstance(event, TlsStarted):
+            self.legs[event.side] = replace(self.legs[event.side], secure=True)
+            self._answer(event.side, None, None)
+        elif isinstance(event, CommandFailed):
+            if isinstance(event.command, int):
+                self.session.release(event.command)
+            self._answer(event.command, None, event.error)
+        elif isinstance(event, ConnectionLost):
+            self._abort(event.error)
+
+    def wants_data(self, side: Side) -> bool:
+        """Whether the host should read that side; this is the whole of backpressure."""
+        direction = self._directions[side]
+        return not self._ended and direction.waits_for is direction.stream
+
+    @property
+    def ended(self) -> bool:
+        """Whether the machine has said its last word: `CloseConnection` or `Abort`."""
+        return self._ended
+
+    def _flush(self) -> list[Command]:
+        commands, self._commands = self._commands, []
+        return commands
+
+    # Stepping.
+
+    def _answer(self, request: int | Side, value: object, error: AlgError | None) -> None:
+        for side, direction in self._directions.items():
+            if direction.waits_for is not direction.stream and direction.waits_for == request:
+                self._step(side, value, error)
+                return
+
+    def _step(self, side: Side, value: object = None, error: AlgError | None = None) -> None:
+        """Run a direction's coroutine until it waits again or returns."""
+        direction = self._directions[side]
+        coroutine = direction.coroutine
+        assert coroutine is not None, "an opaque direction waits for nothing"
+        direction.waits_for = None
+        try:
+            request = coroutine.send(value) if error is None else coroutine.throw(error)
+        except StopIteration:
+            self._finish(side)
+        except AlgError as problem:
+            self._abort(problem)
+        except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends its session, and only that
+            self._abort(PluginError(f"plugin {self.plugin.name} raised {type(problem).__name__}: {problem}"))
+        else:
+            if not isinstance(request, Stream | int | Side):
+                self._abort(PluginError(f"plugin {self.plugin.name} awaited something that is not of alg.plugin"))
+            elif request is direction.stream and direction.opaque:
+                self._abort(PluginError(f"plugin {self.plugin.name} reads on after splice()"))
+            else:
+                direction.waits_for = request
+        if self._ended:
+            self._drop_coroutines()
+
+    def _finish(self, side: Side) -> None:
+        """A coroutine has returned: what its side says from here on is opaque."""
+        direction = self._directions[side]
+        direction.coroutine = None
+        if self._ended or direction.opaque:
+            return
+        self._make_opaque(side)
+
+    def _make_opaque(self, side: Side) -> None:
+        direction = self._directions[side]
+        direction.opaque = True
+        if rest := direction.stream.drain():
+            self._commands.append(SendData(side.other, rest))
+        self._commands.append(SendEof(side.other) if direction.stream.ended else Splice(side))
+        if all(each.opaque and each.stream.ended for each in self._directions.values()):
+            self.close()
+
+    def _drop_coroutines(self) -> None:
+        for direction in self._directions.values():
+            coroutine, direction.coroutine = direction.coroutine, None
+            if coroutine is not None:
+                self._drop(coroutine)
+
+    def _drop(self, coroutine: Coroutine[object, object, None]) -> None:
+        try:
+            coroutine.close()
+        except Exception as problem:  # noqa: BLE001 - a plugin that fails while it is dropped changes nothing
+            self.report("plugin_failed", f"plugin {self.plugin.name} raised while it was dropped: {problem}", {})
+
+    # What `Stream`, `Flow` and `Binding` ask for.
+
+    def _send(self, side: Side, data: bytes) -> None:
+        if not self._ended:
+            self._commands.append(SendData(side, data))
+
+    def lease(self, expectation: Expectation) -> int:
+        """Judge an expectation, and ask the host to listen for it; return the number of the binding."""
+        lease = self.session.lease(expectation, self.legs)
+        self._commands.append(OpenBinding(lease.number, expectation))
+        return lease.number
+
+    def release(self, number: int) -> None:
+        """Ask the host to stop listening."""
+        if not self._ended and self.session.find(number) is not None:
+            self._commands.append(CloseBinding(number))
+
+    def prepare_tls(self, side: Side) -> None:
+        """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread."""
+        for direction in self._directions.values():
+            if direction.stream.buffered:
+                raise ProtocolError(
+                    f"the {direction.stream.side.value} sent {direction.stream.buffered} bytes before the TLS handshake",
+                    reason="bytes_before_tls",
+                )
+        self._commands.append(StartTls(side))
+
+    def splice(self) -> None:
+        """Make both directions opaque."""
+        for side, direction in self._directions.items():
+            if not direction.opaque and not self._ended:
+                self._make_opaque(side)
+                if direction.waits_for is not None and direction.coroutine is not None:
+                    self._drop(direction.coroutine)
+                    direction.coroutine, direction.waits_for = None, None
+
+    def close(self) -> None:
+        """End the flow once all that was sent has left."""
+        if not self._ended:
+            self._ended = True
+            self._commands.append(CloseConnection())
+
+    def report(self, reason: str, message: str, fields: Mapping[str, Field]) -> None:
+        """Write one record."""
+        self._commands.append(Report(reason, message, fields))
+
+    def report_rewrite(self, number: int, expectation: Expectation, endpoint: Endpoint, announced_by: str) -> None:
+        """Record what stands for what from now on, for whom, how often and how long."""
+        lease = self.session.find(number)
+        sources = ", ".join(str(source) for source in lease.sources) if lease else ""
+        times = {None: "any number", 1: "once"}.get(expectation.limit, f"{expectation.limit} times")
+        target = expectation.target
+        self.report(
+            "rewrite",
+            f"{announced_by} {target} -> {endpoint} for {sources}, {times}, {expectation.lifetime:g} s".lstrip(),
+            {
+                "announced_by": announced_by,
+                "origin": expectation.origin.value,
+                "target": str(target),
+                "endpoint": endpoint,
+                "sources": sources,
+                "lifetime": f"{expectation.lifetime:g}",
+                "lease": number,
+            },
+        )
+
+    def _abort(self, error: AlgError) -> None:
+        """Fail closed: the session ends, and the client is told so in its protocol where that is still possible."""
+        if self._ended:
+            return
+        if not self._directions[Side.SERVER].opaque and (words := refusal_words(self.plugin, error)):
+            self._commands.append(SendData(Side.CLIENT, words))
+        self._ended = True
+        self._commands.append(Abort(error))
+        self._drop_coroutines()

@@ -1,0 +1,171 @@
+"""The nouns of the gateway, as values: side, endpoint, leg, realm, expectation.
+
+They carry facts and never sockets. The words are those of RFC 2663 and netfilter where these have one.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from alg.core.addresses import Address, canonical, parse_address
+from alg.core.errors import ProtocolError
+
+_PORT = re.compile(rb"0|[1-9][0-9]{0,4}")
+
+
+class Side(enum.Enum):
+    """The two sides of a session. A related flow keeps the sides of its session, whoever opens it."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+    # A plain attribute, filled in below: this is asked for every piece of data.
+    other: Side
+
+
+Side.CLIENT.other, Side.SERVER.other = Side.SERVER, Side.CLIENT
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An IP address and a TCP or UDP port. The address is canonical: never IPv4-mapped, never a name."""
+
+    address: Address
+    port: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port {self.port} is outside 0 to 65535")
+        object.__setattr__(self, "address", canonical(self.address))
+
+    @classmethod
+    def parse(cls, address: bytes | str, port: bytes | str | int) -> Endpoint:
+        """Make an endpoint from the texts of a payload, e.g. `Endpoint.parse(b"10.0.0.5", b"4000")`.
+
+        Raises:
+            ProtocolError: the address is no strict literal, or the port no decimal number up to 65535 (no sign, no
+                leading zero). It is the fault of the peer that sent the text.
+        """
+        if not isinstance(port, int):
+            digits = port.encode("ascii", "replace") if isinstance(port, str) else port
+            if not _PORT.fullmatch(digits) or int(digits) > 65535:
+                raise ProtocolError(f"not a port: {port[:20]!a}", reason="bad_port")
+            port = int(digits)
+        return cls(parse_address(address), port)
+
+    def to_bytes(self, separator: bytes) -> bytes:
+        """Return `address separator port` in ASCII; an IPv6 address in the form of RFC 5952, without brackets."""
+        return b"%s%s%d" % (str(self.address).encode("ascii"), separator, self.port)
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One of a flow's two transport connections: our end, their end, and whether TLS protects it."""
+
+    local: Endpoint
+    peer: Endpoint
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """Ports from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.low <= self.high <= 65535:
+            raise ValueError(f"a port range is LOW-HIGH with 1 <= LOW <= HIGH <= 65535, not {self.low}-{self.high}")
+
+    def __len__(self) -> int:
+        return self.high - self.low + 1
+
+    def __str__(self) -> str:
+        return f"{self.low}-{self.high}"
+
+
+DEFAULT_PORTS = PortRange(16384, 32767)
+"""Where data channels listen unless told otherwise: below Linux's range for outgoing connections (32768 and up)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """A network in which addresses are unique, seen from the gateway.
+
+    `bind` is where we listen in it (None: the local address of the leg that faces it), `advertise` what we write into
+    payloads that go there (None: where we listen), `ports` the pool for dynamic listeners.
+    """
+
+    bind: Address | None = None
+    advertise: Address | None = None
+    ports: PortRange = field(default=DEFAULT_PORTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """A leg of a related flow that we accept; `sources` may open it (empty: that side's peer of the master flow)."""
+
+    sources: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """A leg of a related flow that we dial, from the local address of the same side's leg of the master flow."""
+
+    target: Endpoint
+
+
+LegPlan: TypeAlias = Accept | Connect
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A plugin's statement that a related flow will come.
+
+    Each leg is accepted or dialled; the usual pair is made by `Expectation.usual`. `limit` flows may come (None: any
+    number), the first within `lifetime` seconds. `plugin` names what treats them (None: they are opaque).
+    """
+
+    client: LegPlan
+    server: LegPlan
+    limit: int | None = 1
+    lifetime: float = 60.0
+    plugin: str | None = None
+
+    @classmethod
+    def usual(
+        cls,
+        origin: Side,
+        target: Endpoint,
+        *,
+        limit: int | None = 1,
+        lifetime: float = 60.0,
+        sources: tuple[Address, ...] = (),
+        plugin: str | None = None,
+    ) -> Expectation:
+        """Accept on the origin's side, connect to the target on the other."""
+        accept, connect = Accept(sources), Connect(target)
+        client, server = (accept, connect) if origin is Side.CLIENT else (connect, accept)
+        return cls(client, server, limit=limit, lifetime=lifetime, plugin=plugin)
+
+    def plan(self, side: Side) -> LegPlan:
+        """What is done on that side."""
+        return self.client if side is Side.CLIENT else self.server
+
+    @property
+    def origin(self) -> Side:
+        """The side that will open the flow: the one where we accept."""
+        return Side.CLIENT if isinstance(self.client, Accept) else Side.SERVER
+
+    @property
+    def target(self) -> Endpoint | None:
+        """Where we connect, on the side other than the origin's; None where that side is accepted too."""
+        plan = self.plan(self.origin.other)
+        return plan.target if isinstance(plan, Connect) else None

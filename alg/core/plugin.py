@@ -1,0 +1,160 @@
+"""The base class of protocol plugins, and `Flow`: what a plugin sees of the connection that it treats.
+
+Nothing in here does I/O: what a plugin asks for becomes a command, which the flow machine hands to its host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+
+from alg.core.addresses import Address
+from alg.core.errors import AlgError
+from alg.core.model import Endpoint, Expectation, Leg, Side
+from alg.core.stream import Stream, suspend
+
+if TYPE_CHECKING:
+    from alg.core.flow import FlowMachine
+
+C_co = TypeVar("C_co", covariant=True)
+
+Field = str | int | Endpoint
+"""What a record may hold besides its message."""
+
+
+class Binding:
+    """What the host reserved for an expectation: it listens already."""
+
+    __slots__ = ("_machine", "endpoint", "expectation", "number")
+
+    def __init__(self, machine: FlowMachine, number: int, expectation: Expectation, endpoint: Endpoint) -> None:
+        self._machine = machine
+        self.number = number
+        self.expectation = expectation
+        self.endpoint = endpoint
+        """The endpoint to write into the payload."""
+
+    def release(self) -> None:
+        """Stop listening. A flow that has come through lives on; to release twice, or after the end, does nothing."""
+        self._machine.release(self.number)
+
+
+class Flow:
+    """One relayed connection: its two legs, and what may be asked of the host."""
+
+    __slots__ = ("_machine",)
+
+    def __init__(self, machine: FlowMachine) -> None:
+        self._machine = machine
+
+    @property
+    def client(self) -> Leg:
+        """The leg on the client's side."""
+        return self._machine.legs[Side.CLIENT]
+
+    @property
+    def server(self) -> Leg:
+        """The leg on the server's side."""
+        return self._machine.legs[Side.SERVER]
+
+    @property
+    def now(self) -> float:
+        """Seconds of the host's monotonic clock at the event that is being treated. Plugins have no other clock."""
+        return self._machine.now
+
+    def leg(self, side: Side) -> Leg:
+        """The leg on that side."""
+        return self._machine.legs[side]
+
+    async def expect(
+        self,
+        origin: Side,
+        target: Endpoint,
+        *,
+        announced_by: str = "",
+        limit: int | None = 1,
+        lifetime: float = 60.0,
+        sources: tuple[Address, ...] = (),
+        plugin: str | None = None,
+    ) -> Binding:
+        """Expect a related flow: have the host listen on the origin's side and connect each comer to the target.
+
+        When this returns, the listener is open, so the bytes that name it may be sent. `announced_by` is for the
+        record: the words of the payload (`227`). `limit` flows may come (None: any number) within `lifetime` seconds,
+        from `sources` only (default: the origin side's peer), to be treated by `plugin` (default: opaque).
+
+        Raises:
+            PolicyError: the target is none that its side may name (`third_party_address`, `self_target`, `low_port`).
+            BindError: the host has no port, descriptor or lease left.
+        """
+        expectation = Expectation.usual(origin, target, limit=limit, lifetime=lifetime, sources=sources, plugin=plugin)
+        number = self._machine.lease(expectation)
+        endpoint = cast(Endpoint, await suspend(number))
+        self._machine.report_rewrite(number, expectation, endpoint, announced_by)
+        return Binding(self._machine, number, expectation, endpoint)
+
+    async def start_tls(self, side: Side) -> None:
+        """Turn the leg on that side into TLS; when this returns, the handshake is complete.
+
+        Raises:
+            ProtocolError: bytes that were sent in the clear are still unread on either side (`bytes_before_tls`); what
+                was pipelined before the handshake must never count as sent within it.
+            TlsError: the handshake failed, or this host has no TLS for that leg.
+        """
+        self._machine.prepare_tls(side)
+        await suspend(side)
+
+    def splice(self) -> None:
+        """Look no longer at either direction. All that was received and not read goes on first."""
+        self._machine.splice()
+
+    def close(self) -> None:
+        """End the flow once all that was sent has left."""
+        self._machine.close()
+
+    def log(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
+        """Write one record of a decision. Never put a password into it."""
+        self._machine.report(reason, message, fields or {})
+
+
+class StreamPlugin(Generic[C_co]):
+    """Base of a plugin for a protocol over TCP: a subclass says what happens to what each side sends.
+
+    One instance serves one flow. `from_client` and `from_server` run as two coroutines side by side; they may await
+    only what this API offers. A side whose coroutine is not overridden is opaque, and so is what follows once it has
+    returned. Class attributes: `name` is the scheme on the command line; `config_type` the frozen dataclass that the
+    plugin's table in the configuration becomes (every field with a default).
+    """
+
+    name: ClassVar[str]
+    config_type: ClassVar[type | None] = None
+    default_port: ClassVar[int | None] = None
+    """The protocol's well-known port, for an upstream that is given without one."""
+    related_flows: ClassVar[bool] = False
+    """Whether a session of this protocol opens related flows; the host then keeps descriptors for them."""
+
+    def __init__(self, config: C_co) -> None:
+        self.config = config
+        self.flow: Flow
+
+    async def from_client(self, stream: Stream) -> None:
+        """Treat what the client says."""
+
+    async def from_server(self, stream: Stream) -> None:
+        """Treat what the server says."""
+
+    def refusal(self, error: AlgError) -> bytes:  # noqa: ARG002 - for those that override it
+        """What the client is told, in its protocol, when its session cannot begin or must end: nothing by default.
+
+        `ConnectError` means that the server cannot be reached, `BindError` that the gateway is full, `ProtocolError`
+        that one side broke the protocol.
+        """
+        return b""
+
+
+def refusal_words(plugin: StreamPlugin[object], error: AlgError) -> bytes:
+    """What the plugin would tell its client about this error; nothing if the plugin fails at that too."""
+    try:
+        return plugin.refusal(error)
+    except Exception:  # noqa: BLE001 - we are about to end the session because of another error: that one counts
+        return b""

@@ -1,0 +1,119 @@
+"""A session and its leases: what one client conversation may have us listen for, and who may come through.
+
+Pure accounts: hosts own the sockets and the clock (`now` is an argument, in seconds of a monotonic clock).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from alg.core.addresses import Address, canonical
+from alg.core.errors import BindError, PolicyError
+from alg.core.model import Accept, Connect, Expectation, Leg, Side
+from alg.core.policy import Gate, TargetRules
+
+_STRICT = TargetRules()
+
+
+class Lease:
+    """A dynamic listener on loan: its owner, who may use it, how often, and until when."""
+
+    __slots__ = ("deadline", "expectation", "number", "remaining", "sources")
+
+    def __init__(self, number: int, expectation: Expectation, sources: tuple[Address, ...]) -> None:
+        self.number = number
+        self.expectation = expectation
+        self.sources = sources
+        self.remaining = expectation.limit
+        self.deadline: float | None = None
+
+    def start(self, now: float) -> None:
+        """The listener is open: from here the lifetime runs."""
+        self.deadline = now + self.expectation.lifetime
+
+    def admit(self, peer: Address, now: float) -> None:
+        """Let one flow from this peer through, or refuse it without using the lease up.
+
+        Raises:
+            PolicyError: `wrong_peer`, `lease_expired` or `lease_used`.
+        """
+        if canonical(peer) not in self.sources:
+            expected = ", ".join(str(source) for source in self.sources)
+            raise PolicyError(f"{peer} came where {expected} is expected", reason="wrong_peer")
+        if self.deadline is not None and now >= self.deadline:
+            raise PolicyError(f"{peer} came after the lease had ended", reason="lease_expired")
+        if self.remaining is not None:
+            if not self.remaining:
+                raise PolicyError(f"{peer} came again, the lease is used up", reason="lease_used")
+            self.remaining -= 1
+
+    @property
+    def used_up(self) -> bool:
+        """Whether no further flow may come."""
+        return self.remaining == 0
+
+
+class Session:
+    """Everything one client conversation caused (RFC 2663: session bundle), as far as the rules need to know it."""
+
+    __slots__ = ("_client", "_gate", "_leases", "_next", "_targets", "number")
+
+    def __init__(
+        self, number: int, client: Address, gate: Gate, targets: Mapping[Side, TargetRules] | None = None
+    ) -> None:
+        """`targets` says where each side may have us connect; a side that is left out gets the strict default."""
+        self.number = number
+        self._client = canonical(client)
+        self._gate = gate
+        self._targets = targets or {}
+        self._leases: dict[int, Lease] = {}
+        self._next = 1
+
+    def lease(self, expectation: Expectation, legs: Mapping[Side, Leg]) -> Lease:
+        """Judge an expectation and take a lease for it; the host opens the listener.
+
+        `legs` are those of the flow that announced it. Every target is judged against the leg of the side on which it
+        lies: that leg's peer is the only one who may name it.
+
+        Raises:
+            PolicyError: a target is refused by the rules.
+            BindError: too many leases are pending.
+        """
+        for side in Side:
+            plan = expectation.plan(side)
+            if isinstance(plan, Connect):
+                self._gate.judge_target(plan.target, legs[side], self._targets.get(side, _STRICT))
+        origin = expectation.origin
+        accept = expectation.plan(origin)
+        named = accept.sources if isinstance(accept, Accept) else ()
+        sources = tuple(map(canonical, named)) or (legs[origin].peer.address,)
+        if len(self._leases) >= self._gate.limits.per_session:
+            raise BindError(
+                f"{len(self._leases)} leases are pending in this session, the limit", reason="too_many_leases"
+            )
+        self._gate.count_lease(self._client)
+        lease = Lease(self._next, expectation, sources)
+        self._leases[lease.number] = lease
+        self._next += 1
+        return lease
+
+    def find(self, number: int) -> Lease | None:
+        """The pending lease of that number, if it is still pending."""
+        return self._leases.get(number)
+
+    def release(self, number: int) -> bool:
+        """Give a lease back; return whether it was pending. To be called once its listener is closed."""
+        if self._leases.pop(number, None) is None:
+            return False
+        self._gate.uncount_lease(self._client)
+        return True
+
+    def close(self) -> None:
+        """The session ends, and all its leases with it."""
+        for number in list(self._leases):
+            self.release(number)
+
+    @property
+    def pending(self) -> tuple[Lease, ...]:
+        """The leases that are pending, oldest first."""
+        return tuple(self._leases.values())

@@ -1,0 +1,150 @@
+"""`Stream`: what one side of a TCP flow says, for a plugin to read. The only place that knows about partial data.
+
+A read takes bytes out of the buffer only when it is complete, so an upgrade or a splice can never lose half a line.
+Every read has a limit; past it the session ends, and nothing is resynchronised.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Generator
+
+from alg.core.errors import ProtocolError
+from alg.core.model import Side
+
+READ_LIMIT = 65536
+"""Default for `Stream.read_some`, in bytes."""
+
+
+@types.coroutine
+def suspend(request: object) -> Generator[object, object, object]:
+    """Hand a request to the flow machine and wait for its answer. The only thing a plugin ever waits in."""
+    return (yield request)
+
+
+class Stream:
+    """The bytes that come from one side, in order, however they were cut into pieces."""
+
+    __slots__ = ("_buffer", "_ended", "_searched", "_send", "side")
+
+    def __init__(self, side: Side, send: Callable[[Side, bytes], None]) -> None:
+        self.side = side
+        self._send = send
+        self._buffer = bytearray()
+        self._searched = 0
+        self._ended = False
+
+    # For plugins: reading.
+
+    def lines(self, limit: int) -> Lines:
+        """Iterate over the lines, each with its line end (`async for line in stream.lines(512)`), until the end."""
+        return Lines(self, limit)
+
+    async def read_line(self, limit: int) -> bytes:
+        """Read up to and including the next LF, or `b""` at the end of the stream.
+
+        Raises:
+            ProtocolError: the line with its end is longer than `limit` bytes (`line_too_long`), or the stream ended
+                inside a line (`truncated`).
+        """
+        while True:
+            end = self._buffer.find(b"\n", self._searched) + 1
+            if end > limit or (not end and len(self._buffer) >= limit):
+                raise ProtocolError(
+                    f"the {self.side.value} sent a line of more than {limit} bytes", reason="line_too_long"
+                )
+            if end:
+                return self._take(end)
+            self._searched = len(self._buffer)  # what was searched once is not searched again
+            if self._ended:
+                if self._buffer:
+                    raise ProtocolError(f"the {self.side.value} ended inside a line", reason="truncated")
+                return b""
+            await suspend(self)
+
+    async def read_exactly(self, count: int) -> bytes:
+        """Read `count` bytes, no more and no less.
+
+        Raises:
+            ProtocolError: the stream ended before (`truncated`).
+        """
+        while len(self._buffer) < count:
+            if self._ended:
+                raise ProtocolError(
+                    f"the {self.side.value} ended after {len(self._buffer)} of {count} bytes", reason="truncated"
+                )
+            await suspend(self)
+        return self._take(count)
+
+    async def read_some(self, limit: int = READ_LIMIT) -> bytes:
+        """Read what is there, at least one byte and at most `limit`; `b""` only at the end of the stream."""
+        while not self._buffer:
+            if self._ended:
+                return b""
+            await suspend(self)
+        return self._take(min(limit, len(self._buffer)))
+
+    # For plugins: writing.
+
+    def send(self, data: bytes) -> None:
+        """Send bytes onward, to the other side."""
+        self._send(self.side.other, data)
+
+    def reply(self, data: bytes) -> None:
+        """Send bytes back to the side that this stream comes from.
+
+        They leave at once. Where replies have an order, let a `Pipeline` decide when.
+        """
+        self._send(self.side, data)
+
+    # For the machine.
+
+    def receive(self, data: bytes) -> None:
+        """Take in what arrived."""
+        self._buffer += data
+
+    def receive_eof(self) -> None:
+        """Nothing more will arrive."""
+        self._ended = True
+
+    def drain(self) -> bytes:
+        """Give out all that was not read; the stream is somebody else's from here."""
+        return self._take(len(self._buffer))
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes arrived and were not read."""
+        return len(self._buffer)
+
+    @property
+    def ended(self) -> bool:
+        """Whether that side has said that it will send nothing more."""
+        return self._ended
+
+    def _take(self, count: int) -> bytes:
+        data = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        self._searched = 0
+        return data
+
+
+class Lines:
+    """Asynchronous iterator over the lines of a stream.
+
+    A class and no async generator: asyncio adopts those when it finds them running, and complains when we drop them.
+    """
+
+    __slots__ = ("_limit", "_stream")
+
+    def __init__(self, stream: Stream, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    def __aiter__(self) -> Lines:
+        return self
+
+    async def __anext__(self) -> bytes:
+        line = await self._stream.read_line(self._limit)
+        if not line:
+            raise StopAsyncIteration
+        return line

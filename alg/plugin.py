@@ -1,0 +1,77 @@
+"""The plugin API: all that a protocol plugin may import.
+
+A plugin is a class with two coroutines. Each reads what its side says and decides what goes on:
+
+    class CallPlugin(StreamPlugin[None]):
+        name = "call"
+
+        async def from_client(self, stream: Stream) -> None:
+            async for line in stream.lines(limit=100):              # each with its line end
+                verb, _, rest = line.partition(b" ")
+                if verb == b"CALL":                                 # "CALL 10.0.0.9 4000": the server shall connect
+                    target = Endpoint.parse(*rest.split())
+                    binding = await self.flow.expect(Side.SERVER, target, announced_by="CALL")
+                    line = b"CALL %s\\r\\n" % binding.endpoint.to_bytes(b" ")
+                stream.send(line)
+
+What holds, in every host:
+
+- *The port exists before the bytes.* `expect` returns once the listener is open; it suspends only its caller.
+- *A read consumes only when it is complete*, and has a limit; past it the session ends.
+- *State before match.* Trust an address only in the place and at the time where your protocol puts it. `Pipeline`
+  tells to which command a reply belongs, and keeps replies of your own in order.
+- *Upgrades are barriers.* `start_tls` is refused while unread plaintext is buffered.
+- *Opaque means gone.* `return` leaves the rest of that direction unread, `flow.splice()` both; a coroutine that you do
+  not override never reads at all.
+- *Fail closed.* An error that leaves a coroutine ends its session. Catch `PolicyError` and `BindError` at the `expect`
+  to answer in your protocol; raise `ProtocolError` where a peer breaks it.
+- *No side doors.* Plugins await only what this module offers; they import no `asyncio`, `socket`, `ssl` or `time`.
+
+Test a plugin with `alg.testing`; make it known by an entry point in the group `alg.plugins`, or name it as
+`module:Class` in the configuration.
+"""
+
+from __future__ import annotations
+
+from alg.core.addresses import Address, Network
+from alg.core.errors import (
+    AlgError,
+    BindError,
+    ConfigError,
+    ConnectError,
+    PluginError,
+    PolicyError,
+    ProtocolError,
+    TlsError,
+)
+from alg.core.model import Endpoint, Expectation, Leg, Side
+from alg.core.pipeline import Pipeline
+from alg.core.plugin import Binding, Flow, StreamPlugin
+from alg.core.policy import Rules, Verdict
+from alg.core.rate import RateLimit
+from alg.core.stream import Stream
+
+__all__ = [
+    "Address",
+    "AlgError",
+    "BindError",
+    "Binding",
+    "ConfigError",
+    "ConnectError",
+    "Endpoint",
+    "Expectation",
+    "Flow",
+    "Leg",
+    "Network",
+    "Pipeline",
+    "PluginError",
+    "PolicyError",
+    "ProtocolError",
+    "RateLimit",
+    "Rules",
+    "Side",
+    "Stream",
+    "StreamPlugin",
+    "TlsError",
+    "Verdict",
+]

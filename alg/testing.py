@@ -1,0 +1,212 @@
+"""`Playbook`: runs a plugin in memory, for its author's tests. No network, no clock, no test framework.
+
+    talk = Playbook(CallPlugin, listeners=["203.0.113.7:50001"])
+    talk.client(b"CALL 10.77.1.2 4000\\r\\n")
+    assert talk.to_server == b"CALL 203.0.113.7 50001\\r\\n"
+
+It is a host like the others: the rules of the core hold in it, and a plugin that works here works in the relay.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from alg.core.commands import (
+    Abort,
+    CloseBinding,
+    CloseConnection,
+    Command,
+    OpenBinding,
+    Report,
+    SendData,
+    SendEof,
+    Splice,
+    StartTls,
+)
+from alg.core.errors import AlgError, BindError, ConnectError
+from alg.core.events import BindingOpened, CommandFailed, ConnectionLost, DataReceived, EofReceived, Event, TlsStarted
+from alg.core.flow import FlowMachine
+from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
+from alg.core.plugin import StreamPlugin
+from alg.core.policy import Gate, LeaseLimits, TargetRules
+from alg.core.session import Lease, Session
+
+__all__ = ["Accept", "Connect", "Endpoint", "Expectation", "Playbook", "Side", "TargetRules", "endpoint"]
+
+
+def endpoint(text: str) -> Endpoint:
+    """Make an endpoint from `10.0.0.1:21` or `[2001:db8::1]:21`, for tests."""
+    address, _, port = text.rpartition(":")
+    return Endpoint.parse(address.strip("[]"), int(port))
+
+
+class Playbook:
+    """One flow of a plugin between a client and a server that the test plays itself.
+
+    What each side received is in `to_client` and `to_server`, all of it from the start; what was asked of the host in
+    `expectations`, `leases`, `records`; how it ended in `closed` and `error`.
+    """
+
+    def __init__(
+        self,
+        plugin: type[StreamPlugin[object]],
+        config: object = None,
+        *,
+        client: str = "10.77.1.2:40000",
+        client_local: str = "10.77.1.1:2121",
+        server: str = "10.77.2.2:21",
+        server_local: str = "10.77.2.1:50000",
+        listeners: Iterable[str] | None = None,
+        targets: Mapping[Side, TargetRules] | None = None,
+        limits: LeaseLimits | None = None,
+        hold: bool = False,
+    ) -> None:
+        """Start the flow.
+
+        `config` is the plugin's configuration (default: its `config_type` as it is). The four endpoints are those of
+        the two legs: the client and our end toward it, our end toward the server and the server. `listeners` are the
+        endpoints that bindings get, in order; when they run out, so have the ports (default: ports from 20001 up, at
+        our end of the origin's leg). With `hold`, bindings and TLS wait for `answer()`.
+        """
+        config_type = plugin.config_type
+        self.config = config_type() if config is None and config_type is not None else config
+        self.gate = Gate(limits or LeaseLimits())
+        self.legs = {
+            Side.CLIENT: Leg(endpoint(client_local), endpoint(client)),
+            Side.SERVER: Leg(endpoint(server_local), endpoint(server)),
+        }
+        self.session = Session(1, self.legs[Side.CLIENT].peer.address, self.gate, targets)
+        self.plugin = plugin(self.config)
+        self.machine = FlowMachine(
+            self.plugin, self.session, client=self.legs[Side.CLIENT], server=self.legs[Side.SERVER]
+        )
+        self._received = {side: bytearray() for side in Side}
+        self._listeners = None if listeners is None else deque(endpoint(listener) for listener in listeners)
+        self._next_port = 20001
+        self._hold = hold
+        self._held: deque[OpenBinding | StartTls] = deque()
+        self._spliced: set[Side] = set()
+        self.expectations: list[Expectation] = []
+        self.listeners: dict[int, Endpoint] = {}
+        """Where each binding listened, by its number; also those that are closed by now."""
+        self.records: list[Report] = []
+        self.ended: set[Side] = set()
+        """The sides that were told that nothing more will come."""
+        self.closed = False
+        self.error: AlgError | None = None
+        self.now = 0.0
+        self._do(self.machine.start(self.now))
+
+    # What the two sides do.
+
+    def client(self, data: bytes) -> None:
+        """The client sends bytes."""
+        self.say(Side.CLIENT, data)
+
+    def server(self, data: bytes) -> None:
+        """The server sends bytes."""
+        self.say(Side.SERVER, data)
+
+    def say(self, side: Side, data: bytes) -> None:
+        """That side sends bytes. After the end they go nowhere, as on a closed connection."""
+        if side in self._spliced:
+            self._received[side.other] += data
+        else:
+            self._tell(DataReceived(side, data))
+
+    def end(self, side: Side) -> None:
+        """That side will send nothing more (half-close)."""
+        if side in self._spliced:
+            self.ended.add(side.other)
+        else:
+            self._tell(EofReceived(side))
+
+    def lose(self, side: Side, message: str = "reset by peer") -> None:
+        """The leg of that side breaks."""
+        self._tell(ConnectionLost(side, ConnectError(message)))
+
+    def answer(self, error: AlgError | None = None) -> None:
+        """Answer the oldest request that is held back, with an error if one is given."""
+        self._answer(self._held.popleft(), error)
+
+    # What came of it.
+
+    @property
+    def to_client(self) -> bytes:
+        """All that the client received."""
+        return bytes(self._received[Side.CLIENT])
+
+    @property
+    def to_server(self) -> bytes:
+        """All that the server received."""
+        return bytes(self._received[Side.SERVER])
+
+    def received(self, side: Side) -> bytes:
+        """All that this side received."""
+        return bytes(self._received[side])
+
+    @property
+    def leases(self) -> tuple[Lease, ...]:
+        """The leases that are pending: one for each open listener."""
+        return self.session.pending
+
+    @property
+    def reasons(self) -> list[str]:
+        """The reasons of the records so far, with that of the error that ended the session, if any."""
+        return [record.reason for record in self.records] + ([self.error.reason] if self.error else [])
+
+    # The host.
+
+    def _tell(self, event: Event) -> None:
+        self._do(self.machine.receive(event, self.now))
+
+    def _do(self, commands: list[Command]) -> None:
+        for command in commands:
+            if isinstance(command, SendData):
+                self._received[command.side] += command.data
+            elif isinstance(command, SendEof):
+                self.ended.add(command.side)
+            elif isinstance(command, OpenBinding | StartTls):
+                if isinstance(command, OpenBinding):
+                    self.expectations.append(command.expectation)
+                if self._hold:
+                    self._held.append(command)
+                else:
+                    self._answer(command, None)
+            elif isinstance(command, CloseBinding):
+                self.session.release(command.number)
+            elif isinstance(command, Splice):
+                self._spliced.add(command.side)
+            elif isinstance(command, Report):
+                self.records.append(command)
+            elif isinstance(command, CloseConnection | Abort):
+                self._close(command)
+
+    def _answer(self, command: OpenBinding | StartTls, error: AlgError | None) -> None:
+        if isinstance(command, StartTls):
+            self._tell(CommandFailed(command.side, error) if error else TlsStarted(command.side))
+            return
+        listener = self._listener(command.expectation)
+        if error is None and listener is None:
+            error = BindError("no port is free")
+        if error or listener is None:
+            self._tell(CommandFailed(command.number, error or BindError("no port is free")))
+            return
+        lease = self.session.find(command.number)
+        if lease:
+            lease.start(self.now)
+        self.listeners[command.number] = listener
+        self._tell(BindingOpened(command.number, listener))
+
+    def _listener(self, expectation: Expectation) -> Endpoint | None:
+        if self._listeners is not None:
+            return self._listeners.popleft() if self._listeners else None
+        self._next_port += 1
+        return Endpoint(self.legs[expectation.origin].local.address, self._next_port - 1)
+
+    def _close(self, command: CloseConnection | Abort) -> None:
+        self.closed = True
+        if isinstance(command, Abort):
+            self.error = command.error
+        self.session.close()

@@ -1,0 +1,81 @@
+"""What an operator may set for FTP, with the defaults, and the ready profiles."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from alg.plugin import Rules, Verdict
+
+
+class ForeignAddress(enum.Enum):
+    """What to do where an announced address is not the announcing peer's own."""
+
+    PEER = "peer"
+    """Take the port only, and the address of the peer: it sits behind a NAT of its own."""
+    REFUSE = "refuse"
+
+
+class Profile(enum.Enum):
+    """Ready rules; several may be combined, and `rules` stands on top of them."""
+
+    READ_ONLY = "read-only"
+    ANONYMOUS_ONLY = "anonymous-only"
+    NO_SITE = "no-site"
+
+
+_WRITING = ("STOR", "STOU", "APPE", "ALLO", "DELE", "RNFR", "RNTO", "MKD", "XMKD", "RMD", "XRMD", "MFMT", "MFCT", "MFF")
+
+_PROFILE_RULES: Mapping[Profile, Rules] = MappingProxyType(
+    {
+        # SITE can write too (CHMOD, UTIME, EXEC); MDTM with a time stamp is handled by the plugin.
+        Profile.READ_ONLY: Rules(dict.fromkeys((*_WRITING, "SITE"), Verdict.REJECT)),
+        Profile.ANONYMOUS_ONLY: Rules({"ACCT": Verdict.REJECT}),
+        Profile.NO_SITE: Rules({"SITE": Verdict.REJECT}),
+    }
+)
+
+ANONYMOUS = ("anonymous", "ftp")
+
+
+@dataclass(frozen=True)
+class FtpConfig:
+    """Settings of the FTP plugin. Lengths are in bytes, line ends included."""
+
+    profiles: tuple[Profile, ...] = ()
+    rules: Mapping[str, Verdict] = field(default_factory=dict)
+    """Verdicts by `"VERB"`, and by `"VERB CODE"` for replies; `"*"` for the rest. See `alg.plugin.Rules`."""
+    users: tuple[str, ...] = ()
+    """Who may log in, by name; empty: anybody."""
+    foreign_passive: ForeignAddress = ForeignAddress.PEER
+    """A 227 reply names another address than the server's (or 0.0.0.0)."""
+    foreign_active: ForeignAddress = ForeignAddress.REFUSE
+    """PORT or EPRT names another address than the client's."""
+    hide_features: tuple[str, ...] = ()
+    """Lines of the FEAT reply to take out, by their first word, besides those of commands that are refused anyway."""
+    add_features: tuple[str, ...] = ()
+    """Lines to put into the FEAT reply."""
+    data_lifetime: float = 60.0
+    """Seconds that a data connection may take to come."""
+    max_command_line: int = 4096
+    max_reply_line: int = 4096
+    max_reply_lines: int = 512
+    """Lines of a reply that has to be read whole (to PASV, EPSV and FEAT)."""
+    max_user: int = 128
+    max_outstanding: int = 64
+    """Commands that may wait for their reply."""
+    command_rate: int = 500
+    """Commands a second, on average; bursts of twice as many are taken."""
+
+    def effective_rules(self) -> Rules:
+        """The operator's rules on top of those of the profiles."""
+        rules = Rules(self.rules)
+        for profile in self.profiles:
+            rules = rules.over(_PROFILE_RULES[profile])
+        return rules
+
+    def allowed_users(self) -> tuple[str, ...]:
+        """The names that may log in; empty: any."""
+        return ANONYMOUS if Profile.ANONYMOUS_ONLY in self.profiles else self.users
