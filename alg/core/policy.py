@@ -58,10 +58,12 @@ class TargetRules:
 
     `networks` may be named besides the announcer's own address (also loopback: this is how an operator says so by
     name). `min_port` is the lowest port that may be announced (RFC 2577 section 3: those below 1024 are services).
+    `loopback`: the operator put this side on loopback, so the announcer's own address may be a loopback address.
     """
 
     networks: tuple[Network, ...] = ()
     min_port: int = 1024
+    loopback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +126,14 @@ class Gate:
         """
         address = target.address
         allowed_by_name = within(address, rules.networks)
+        its_own = address == canonical(announcer.peer.address)
         if self.is_own_socket(target):
             raise PolicyError(f"{target} is a socket of this gateway", reason="self_target")
-        if is_this_host(address) and not allowed_by_name:
+        if is_this_host(address) and not allowed_by_name and not (rules.loopback and its_own):
             raise PolicyError(f"{target} means this host; allow it by name if that is meant", reason="self_target")
         if not is_unicast(address):
             raise PolicyError(f"{target} is no address of a single host", reason="bad_address")
-        if address != canonical(announcer.peer.address) and not allowed_by_name:
+        if not its_own and not allowed_by_name:
             raise PolicyError(
                 f"{target} is a third party's address, {announcer.peer.address} may only announce its own",
                 reason="third_party_address",

@@ -1,0 +1,219 @@
+"""`RelayedSession`: one client conversation in the relay: its master flow, its leases with their listeners, and the
+related flows that came through them. It dies as a whole: no listener outlives it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from alg.core.addresses import Address
+from alg.core.commands import OpenBinding, Report
+from alg.core.errors import AlgError, BindError
+from alg.core.events import BindingOpened, CommandFailed, Event
+from alg.core.flow import FlowMachine
+from alg.core.model import Endpoint, Leg, Side
+from alg.core.plugin import StreamPlugin, refusal_words
+from alg.core.session import Session
+from alg.relay import sockets
+from alg.relay.dialer import Dial
+from alg.relay.flow import RelayedFlow
+from alg.relay.lease import LeaseListener
+from alg.relay.leg import LegSocket
+from alg.relay.records import record
+
+if TYPE_CHECKING:
+    from alg.relay.server import Listener, Relay
+
+
+class RelayedSession:
+    """Begins when a client is accepted, ends when its last flow is closed."""
+
+    def __init__(self, relay: Relay, listener: Listener, number: int, sock: socket.socket, peer: Endpoint) -> None:
+        self.relay = relay
+        self.route = listener.route
+        self.number = number
+        self.core = Session(number, peer.address, relay.gate, listener.targets)
+        self.peer = peer
+        self.share = 0
+        """What was taken from the relay's budget."""
+        self.began = relay.loop.time()
+        self.legs: dict[Side, Leg] = {}
+        self.master: RelayedFlow | None = None
+        self.flows: set[RelayedFlow] = set()
+        self._client_socket: socket.socket | None = sock
+        """The client's socket until the upstream is connected."""
+        self._closed = False
+        self._listeners: dict[int, LeaseListener] = {}
+        self._dials: dict[Dial, Callable[[], None]] = {}
+        """What is being connected, and what to do if that is given up."""
+        self._plugin: StreamPlugin[object] | None = (
+            None if self.route.is_opaque else self.route.plugin(self.route.config)
+        )
+        self._upstream = Dial(
+            relay.loop,
+            relay.gate,
+            listener.upstream_for(peer.address),
+            source=self._upstream_source,
+            timeout=relay.times.connect,
+            on_connected=self._upstream_connected,
+            on_failed=self._upstream_failed,
+        )
+        self.add_dial(self._upstream, on_cancel=lambda: None)
+
+    def _upstream_source(self, target: Endpoint) -> Address | None:
+        bind = self.route.realms[Side.SERVER].bind
+        return bind if bind is not None and bind.version == target.address.version else None
+
+    # The master flow.
+
+    def _upstream_connected(self, server: socket.socket, target: Endpoint) -> None:
+        client, self._client_socket = self._client_socket, None
+        self.dial_done(self._upstream)
+        assert client is not None
+        loop = self.relay.loop
+        machine = None
+        if self._plugin is not None:
+            self.legs = {
+                Side.CLIENT: Leg(sockets.endpoint_of(client.getsockname()), self.peer),
+                Side.SERVER: Leg(sockets.endpoint_of(server.getsockname()), target),
+            }
+            machine = FlowMachine(self._plugin, self.core, client=self.legs[Side.CLIENT], server=self.legs[Side.SERVER])
+        self.write("session_open", f"{self.peer} -> {target}")
+        self.master = RelayedFlow(
+            loop,
+            self.relay.pipes,
+            {Side.CLIENT: LegSocket(loop, client), Side.SERVER: LegSocket(loop, server)},
+            machine=machine,
+            owner=self,
+        )
+        self.flows.add(self.master)
+        self.master.start()
+
+    def _upstream_failed(self, error: AlgError) -> None:
+        self.write(error.reason, f"{self.peer} refused: {error}")
+        self._refuse(error)
+        self.dial_done(self._upstream)
+
+    def _refuse(self, error: AlgError) -> None:
+        """Tell the client in its protocol that its session cannot begin, and hang up."""
+        client, self._client_socket = self._client_socket, None
+        if client is not None:
+            refuse(client, self._plugin, error)
+
+    # What flows ask for (`FlowOwner`).
+
+    def open_binding(self, command: OpenBinding) -> Event:
+        """Listen for an expectation of this session."""
+        lease = self.core.find(command.number)
+        assert lease is not None, "the machine takes the lease before it asks for the listener"
+        try:
+            self._listeners[command.number] = listener = LeaseListener(self, lease)
+        except BindError as error:
+            return CommandFailed(command.number, error)
+        return BindingOpened(command.number, listener.advertised)
+
+    def close_binding(self, number: int) -> None:
+        """Stop listening and give the lease back."""
+        listener = self._listeners.pop(number, None)
+        if listener is not None:
+            listener.close()
+            self.core.release(number)
+
+    def report(self, report: Report) -> None:
+        """Write a record that a plugin or the machine asked for."""
+        record(
+            report.reason, report.message, protocol=self.route.plugin.name, session=self.number, fields=report.fields
+        )
+
+    def write(self, reason: str, message: str, fields: dict[str, str | int | Endpoint] | None = None) -> None:
+        """Write a record of this session."""
+        record(reason, message, protocol=self.route.plugin.name, session=self.number, fields=fields)
+
+    def flow_ended(self, flow: RelayedFlow) -> None:
+        """The master flow is over: nobody can announce or be announced any more."""
+        if flow is self.master:
+            for number in list(self._listeners):
+                self.close_binding(number)
+
+    def flow_closed(self, flow: RelayedFlow) -> None:
+        """A flow's sockets are closed."""
+        self.flows.discard(flow)
+        if flow is self.master:
+            self._write_close("session_close", f"{self.peer}", flow, self.began)
+        self._close_if_over()
+
+    # Related flows.
+
+    def add_dial(self, dial: Dial, *, on_cancel: Callable[[], None]) -> None:
+        """Something is being connected; the session lives as long."""
+        self._dials[dial] = on_cancel
+
+    def dial_done(self, dial: Dial) -> None:
+        """It is decided."""
+        self._dials.pop(dial, None)
+        self._close_if_over()
+
+    def local_address(self, side: Side, target: Endpoint) -> Address | None:
+        """Where a related flow on that side is dialled from: our end of the master flow's leg, which the peer knows."""
+        address = self.legs[side].local.address
+        return address if address.version == target.address.version else None
+
+    def add_related(self, flow: RelayedFlow) -> None:
+        """A related flow has both its legs."""
+        self.flows.add(flow)
+        flow.start()
+
+    def related_closed(self, flow: RelayedFlow, began: float, name: str) -> None:
+        """A related flow is over: record it, and give its descriptors back."""
+        self._write_close("flow_close", name, flow, began)
+        self.flow_closed(flow)
+
+    def _write_close(self, reason: str, name: str, flow: RelayedFlow, began: float) -> None:
+        seconds = self.relay.loop.time() - began
+        from_client, from_server = (flow.legs[side].received for side in Side)
+        cause = f", {flow.error}" if flow.error else ""
+        self.write(
+            reason if flow.error is None or flow.error.reason.endswith("_lost") else flow.error.reason,
+            f"{name} ended after {seconds:.3f} s, {from_client} bytes up, {from_server} bytes down{cause}",
+            {"bytes_up": from_client, "bytes_down": from_server, "milliseconds": round(seconds * 1000)},
+        )
+
+    # The end.
+
+    @property
+    def traffic(self) -> int:
+        """Bytes received so far by all flows that are open."""
+        return sum(flow.traffic for flow in self.flows)
+
+    def end(self, error: AlgError) -> None:
+        """End the session from outside: idle, or the relay stops."""
+        self._refuse(error)
+        dials, self._dials = self._dials, {}
+        for dial, on_cancel in dials.items():
+            dial.cancel()
+            on_cancel()
+        for flow in list(self.flows):
+            flow.fail(error)
+        self._close_if_over()
+
+    def _close_if_over(self) -> None:
+        if self.flows or self._dials or self._closed or self._client_socket is not None:
+            return
+        self._closed = True
+        for number in list(self._listeners):
+            self.close_binding(number)
+        self.core.close()
+        self.relay.session_closed(self)
+
+
+def refuse(client: socket.socket, plugin: StreamPlugin[object] | None, error: AlgError) -> None:
+    """Tell a client that it cannot be served, as far as its socket takes it at once, and close."""
+    try:
+        if plugin is not None and (words := refusal_words(plugin, error)):
+            client.send(words)
+    except OSError:
+        pass
+    finally:
+        client.close()
