@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from alg.config import Settings
 from alg.notify import notify
 from alg.registry import Registry
 from alg.relay.server import Relay
+
+_COLLECTOR = (20_000, 50, 100)
 
 _LAST_WORDS = 1.0
 """Seconds for sessions that are cut off to have their last word sent."""
@@ -48,6 +51,10 @@ async def _run(settings: Settings, registry: Registry) -> bool:
         loop.add_signal_handler(number, asked_to_stop)
     relay = Relay(settings.routes, registry, times=settings.times, limits=settings.limits)
     await relay.start()
+    # What exists now lives as long as we do; sessions are many small objects, and the collector's default takes
+    # each few hundred new ones as a reason to look at all of them.
+    gc.freeze()
+    gc.set_threshold(*_COLLECTOR)
     for listener in relay.listeners:
         print(f"ready: {listener.name} {listener.local} -> {listener.route.upstream}", file=sys.stderr, flush=True)  # noqa: T201
     notify("READY=1")

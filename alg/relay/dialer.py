@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -13,16 +14,29 @@ from alg.core.errors import ConnectError, PolicyError
 from alg.core.model import Endpoint
 from alg.core.policy import Gate
 from alg.relay import sockets
+from alg.relay.poller import Watcher
 
 
 class Dial:
     """One attempt to connect. Calls `on_connected` or `on_failed`, once, unless it is cancelled before."""
 
-    __slots__ = ("_error", "_gate", "_loop", "_on_connected", "_on_failed", "_sock", "_source", "_targets", "_timer")
+    __slots__ = (
+        "_error",
+        "_gate",
+        "_loop",
+        "_on_connected",
+        "_on_failed",
+        "_sock",
+        "_source",
+        "_targets",
+        "_timer",
+        "_watcher",
+    )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        watcher: Watcher,
         gate: Gate,
         targets: Sequence[Endpoint],
         *,
@@ -33,6 +47,7 @@ class Dial:
     ) -> None:
         """`source` names the local address to dial a target from; `timeout` is in seconds, for all targets together."""
         self._loop = loop
+        self._watcher = watcher
         self._gate = gate
         self._targets = list(targets)
         self._source = source
@@ -55,21 +70,22 @@ class Dial:
             except OSError as error:
                 self._error = _failure(target, error.errno)
             else:
-                self._loop.add_writer(self._sock.fileno(), self._decided, self._sock, target)
+                self._watcher.add_writer(self._sock.fileno(), functools.partial(self._decided, self._sock, target))
                 return
         self._timer.cancel()
         # Never from within the constructor: the owner has not stored us yet.
         self._loop.call_soon(self._on_failed, self._error)
 
     def _decided(self, sock: socket.socket, target: Endpoint) -> None:
-        self._loop.remove_writer(sock.fileno())
         self._sock = None
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
+            self._watcher.forget(sock.fileno())
             sock.close()
             self._error = _failure(target, code)
             self._next()
         else:
+            self._watcher.remove_writer(sock.fileno())
             self._timer.cancel()
             self._on_connected(sock, target)
 
@@ -82,7 +98,7 @@ class Dial:
         self._timer.cancel()
         self._targets.clear()
         if self._sock is not None:
-            self._loop.remove_writer(self._sock.fileno())
+            self._watcher.forget(self._sock.fileno())
             self._sock.close()
             self._sock = None
 

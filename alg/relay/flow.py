@@ -54,6 +54,20 @@ class FlowOwner(Protocol):
 class RelayedFlow:
     """One flow between two connected sockets. Without a machine, both directions are opaque."""
 
+    __slots__ = (
+        "_closed",
+        "_closing",
+        "_ended",
+        "_linger",
+        "_loop",
+        "_machine",
+        "_owner",
+        "_pool",
+        "_pumps",
+        "error",
+        "legs",
+    )
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -75,8 +89,6 @@ class RelayedFlow:
         self._closing = False
         self._closed = False
         self._linger: asyncio.TimerHandle | None = None
-        self.seen_traffic = -1
-        """For who looks after idle flows: the byte count at the last look."""
 
     def start(self) -> None:
         """Begin to carry."""
@@ -164,7 +176,6 @@ class RelayedFlow:
 
     def _execute_on_legs(self, command: Command) -> None:
         if isinstance(command, SendEof):
-            self.legs[command.side].send_eof()
             self._side_ended(command.side.other)
         elif isinstance(command, Splice):
             self._splice(command.side)
@@ -199,16 +210,25 @@ class RelayedFlow:
     def _splice(self, side: Side) -> None:
         leg = self.legs[side]
         leg.pause()
-        pump = Pump(leg, self.legs[side.other], self._pool, lambda: self._side_ended(side))
+        ended = self._client_ended if side is Side.CLIENT else self._server_ended
+        pump = Pump(leg, self.legs[side.other], self._pool, ended)
         self._pumps[side] = pump
         pump.start()
 
     # The end.
 
+    def _client_ended(self) -> None:
+        self._side_ended(Side.CLIENT)
+
+    def _server_ended(self) -> None:
+        self._side_ended(Side.SERVER)
+
     def _side_ended(self, side: Side) -> None:
-        """That side's last byte was passed on; when both are done, what is queued is all that is left to do."""
+        """That side's last byte was passed on, and its end is; when both are done, only what is queued is left to do."""
         self._ended.add(side)
-        if len(self._ended) == 2 and not self._closing:
+        if len(self._ended) < 2:
+            self.legs[side.other].send_eof()
+        elif not self._closing:
             self._begin_to_close()
             self.legs[Side.CLIENT].when_drained(self._client_drained)
 
@@ -265,7 +285,8 @@ class RelayedFlow:
         self._closed = True
         if self._linger:
             self._linger.cancel()
-        for pump in self._pumps.values():
+        pumps, self._pumps = self._pumps, {}  # they know us: without them no circle is left for the collector
+        for pump in pumps.values():
             pump.stop()
         for leg in self.legs.values():
             if not leg.closed:

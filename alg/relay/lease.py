@@ -6,24 +6,40 @@ from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alg.core.addresses import Address
 from alg.core.commands import OpenBinding, Report
 from alg.core.errors import AlgError, BindError, PolicyError
 from alg.core.events import Event
 from alg.core.flow import FlowMachine
 from alg.core.model import Connect, Endpoint, Leg, Side
+from alg.core.plugin import Field
 from alg.core.session import Lease
 from alg.relay import sockets
 from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.leg import LegSocket
+from alg.relay.records import wanted
 
 if TYPE_CHECKING:
     from alg.relay.session import RelayedSession
 
 _ATTEMPTS = 16  # ports that others hold are skipped so often
 _BACKLOG = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """Who came, through which listener of ours, and where it leads."""
+
+    peer: Endpoint
+    at: Endpoint
+    target: Endpoint
+
+    def __str__(self) -> str:
+        return f"{self.peer} -> {self.at} -> {self.target}"
 
 
 class LeaseListener:
@@ -52,16 +68,16 @@ class LeaseListener:
             raise
         self.advertised = Endpoint(realm.advertise or address, self.local.port)
         relay.gate.add_socket(self.local)
-        relay.loop.add_reader(self._sock.fileno(), self._acceptable)
+        relay.watcher.add_reader(self._sock.fileno(), self._acceptable)
         lease.start(relay.loop.time())
         self._timer = relay.loop.call_later(lease.expectation.lifetime, self._expire)
 
-    def _bind(self, address: object) -> tuple[socket.socket, Endpoint]:
+    def _bind(self, address: Address) -> tuple[socket.socket, Endpoint]:
         for _ in range(_ATTEMPTS):
             port = self._pool.take()
             if port is None:
                 raise BindError(f"all ports {self._pool.ports} are in use", reason="no_port")
-            endpoint = Endpoint.parse(str(address), port)
+            endpoint = Endpoint(address, port)
             try:
                 return sockets.listen(endpoint, backlog=_BACKLOG), endpoint
             except OSError as error:
@@ -106,7 +122,7 @@ class LeaseListener:
         """Stop listening; the port goes back to its pool."""
         relay = self._session.relay
         self._timer.cancel()
-        relay.loop.remove_reader(self._sock.fileno())
+        relay.watcher.forget(self._sock.fileno())
         self._sock.close()
         relay.gate.remove_socket(self.local)
         self._pool.give_back(self.local.port)
@@ -118,6 +134,8 @@ class RelatedFlow:
 
     It owns its flow for the session (`FlowOwner`).
     """
+
+    __slots__ = ("_at", "_began", "_dial", "_lease", "_name", "_peer", "_session", "_sock")
 
     def __init__(
         self, session: RelayedSession, lease: Lease, sock: socket.socket, peer: Endpoint, at: Endpoint
@@ -131,9 +149,10 @@ class RelatedFlow:
         origin = lease.expectation.origin
         plan = lease.expectation.plan(origin.other)
         assert isinstance(plan, Connect), "the relay carries flows that one side opens"
-        self._name = f"{peer} -> {at} -> {plan.target}"
+        self._name = _Path(peer, at, plan.target)
         self._dial = Dial(
             session.relay.loop,
+            session.relay.watcher,
             session.relay.gate,
             [plan.target],
             source=lambda target: session.local_address(origin.other, target),
@@ -146,9 +165,12 @@ class RelatedFlow:
     def _connected(self, sock: socket.socket, target: Endpoint) -> None:
         session, loop = self._session, self._session.relay.loop
         origin = self._lease.expectation.origin
-        accepted, dialled = LegSocket(loop, self._sock), LegSocket(loop, sock)
+        watcher = session.relay.watcher
+        accepted, dialled = LegSocket(loop, watcher, self._sock), LegSocket(loop, watcher, sock)
         legs = {origin: accepted, origin.other: dialled}
-        session.write("flow_open", self._name, {"lease": self._lease.number, "peer": self._peer, "target": target})
+        if wanted("flow_open"):
+            fields: dict[str, Field] = {"lease": self._lease.number, "peer": self._peer, "target": target}
+            session.write("flow_open", str(self._name), fields)
         flow = RelayedFlow(
             loop,
             session.relay.pipes,
@@ -156,7 +178,7 @@ class RelatedFlow:
             machine=self._machine(sock, target),
             owner=self,
         )
-        session.add_related(flow)
+        session.add_flow(flow)
         session.dial_done(self._dial)
 
     def _machine(self, sock: socket.socket, target: Endpoint) -> FlowMachine | None:

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 
 from alg.relay import sockets
+from alg.relay.poller import Watcher
 
 HIGH_WATER = 65536
 """Bytes that may wait for a leg before the other side is no longer read."""
@@ -31,6 +32,7 @@ class LegSocket:
         "_loop",
         "_queue",
         "_reading",
+        "_watcher",
         "_writing",
         "broken",
         "fd",
@@ -41,8 +43,9 @@ class LegSocket:
         "sock",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, watcher: Watcher, sock: socket.socket) -> None:
         self._loop = loop
+        self._watcher = watcher
         self.sock = sock
         self.fd = sock.fileno()
         self.on_lost: Callable[[OSError], None] | None = None
@@ -64,13 +67,13 @@ class LegSocket:
         """Call `on_readable` whenever there is something to read."""
         if not self._reading:
             self._reading = True
-            self._loop.add_reader(self.fd, on_readable)
+            self._watcher.add_reader(self.fd, on_readable)
 
     def pause(self) -> None:
         """Do not read for now."""
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self.fd)
+            self._watcher.remove_reader(self.fd)
 
     def receive(self) -> int | None:
         """Read into `RECEIVE_VIEW`; return the number of bytes, 0 at the end, None if there is nothing now.
@@ -134,12 +137,12 @@ class LegSocket:
     def _watch(self) -> None:
         if not self._writing:
             self._writing = True
-            self._loop.add_writer(self.fd, self._writable)
+            self._watcher.add_writer(self.fd, self._writable)
 
     def _unwatch(self) -> None:
         if self._writing:
             self._writing = False
-            self._loop.remove_writer(self.fd)
+            self._watcher.remove_writer(self.fd)
 
     def _writable(self) -> None:
         if self.queued:
@@ -185,8 +188,8 @@ class LegSocket:
         self.on_lost = None
         self._drained = []
         if self.fd >= 0:
-            self.pause()
-            self._unwatch()
+            self._watcher.forget(self.fd)
+            self._reading = self._writing = False
             self.fd = -1
 
     @property

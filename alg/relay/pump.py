@@ -25,14 +25,13 @@ _FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 
 
 class Pump:
-    """Carries what comes from `source` to `sink`, its end too; then calls `on_end`."""
+    """Carries what comes from `source` to `sink`; calls `on_end` when `source` has ended."""
 
-    __slots__ = ("_held", "_on_end", "_pieces", "_pipe", "_pool", "_splicing", "ended", "sink", "source")
+    __slots__ = ("_held", "_on_end", "_pieces", "_pipe", "_pool", "_splicing", "sink", "source")
 
     def __init__(self, source: LegSocket, sink: LegSocket, pool: PipePool, on_end: Callable[[], None]) -> None:
         self.source = source
         self.sink = sink
-        self.ended = False
         self._pool = pool
         self._on_end = on_end
         self._pipe: Pipe | None = None
@@ -154,6 +153,4 @@ class Pump:
 
     def _end(self) -> None:
         self.source.pause()
-        self.sink.send_eof()
-        self.ended = True
         self._on_end()

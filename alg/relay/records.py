@@ -24,6 +24,11 @@ _QUIET = frozenset(("rewrite", "session_open", "session_close", "flow_open", "fl
 """Reasons that are no refusal."""
 
 
+def wanted(reason: str) -> bool:
+    """Whether a record of that reason would be written: ask before you compose what comes with every session."""
+    return LOGGER.isEnabledFor(DECISION if reason in _QUIET else REFUSAL)
+
+
 def record(
     reason: str, message: str, *, protocol: str = "", session: int = 0, fields: Mapping[str, Field] | None = None
 ) -> None:

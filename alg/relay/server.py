@@ -6,7 +6,7 @@ Everything runs on one event loop. Sessions are admitted before a descriptor is 
 from __future__ import annotations
 
 import asyncio
-import random
+import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +21,7 @@ from alg.registry import Registry
 from alg.relay import sockets
 from alg.relay.budget import Budget, raise_descriptor_limit
 from alg.relay.pipes import PipePool
+from alg.relay.poller import make_watcher
 from alg.relay.records import record
 from alg.relay.route import Limits, Route, Times
 from alg.relay.session import RelayedSession, refuse
@@ -38,6 +39,7 @@ class Listener:
 
     def __init__(self, relay: Relay, route: Route) -> None:
         self.route = route
+        self.is_opaque = route.is_opaque
         self._relay = relay
         self.sock = sockets.listen(route.listen)
         self.local = sockets.endpoint_of(self.sock.getsockname())
@@ -87,7 +89,7 @@ class Listener:
 
     def start(self) -> None:
         """Begin to accept."""
-        self._relay.loop.add_reader(self.sock.fileno(), self._acceptable)
+        self._relay.watcher.add_reader(self.sock.fileno(), self._acceptable)
 
     def _acceptable(self) -> None:
         for _ in range(_ACCEPTS):
@@ -106,7 +108,7 @@ class Listener:
 
     def pause(self, seconds: float) -> None:
         """Do not accept for a while."""
-        self._relay.loop.remove_reader(self.sock.fileno())
+        self._relay.watcher.remove_reader(self.sock.fileno())
         self._relay.loop.call_later(seconds, self._restart)
 
     def _restart(self) -> None:
@@ -123,7 +125,7 @@ class Listener:
         if self._resolving:
             self._resolving.cancel()
         if self.sock.fileno() >= 0:
-            self._relay.loop.remove_reader(self.sock.fileno())
+            self._relay.watcher.forget(self.sock.fileno())
             self.sock.close()
 
 
@@ -139,6 +141,7 @@ class Relay:
         limits: Limits | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
+        self.watcher = make_watcher(self.loop)
         self.routes = routes
         self.registry = registry
         self.times = times or Times()
@@ -248,7 +251,7 @@ class Relay:
         """The pool of a range at one local address."""
         key = (address, ports)
         if key not in self._pools:
-            self._pools[key] = PortPool(ports, random.SystemRandom().shuffle)
+            self._pools[key] = PortPool(ports, secrets.randbelow)
         return self._pools[key]
 
     def make_plugin(self, name: str | None, route: Route) -> StreamPlugin[object] | None:

@@ -14,21 +14,45 @@ from alg.core.errors import AlgError, BindError
 from alg.core.events import BindingOpened, CommandFailed, Event
 from alg.core.flow import FlowMachine
 from alg.core.model import Endpoint, Leg, Side
-from alg.core.plugin import StreamPlugin, refusal_words
+from alg.core.plugin import Field, StreamPlugin, refusal_words
 from alg.core.session import Session
 from alg.relay import sockets
 from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.lease import LeaseListener
 from alg.relay.leg import LegSocket
-from alg.relay.records import record
+from alg.relay.records import record, wanted
 
 if TYPE_CHECKING:
     from alg.relay.server import Listener, Relay
 
 
+def _nothing() -> None:
+    """What there is to do when the upstream is no longer connected to: the client is refused anyway."""
+
+
 class RelayedSession:
     """Begins when a client is accepted, ends when its last flow is closed."""
+
+    __slots__ = (
+        "_client_socket",
+        "_closed",
+        "_dials",
+        "_listeners",
+        "_local",
+        "_plugin",
+        "_upstream",
+        "began",
+        "core",
+        "flows",
+        "legs",
+        "master",
+        "number",
+        "peer",
+        "relay",
+        "route",
+        "share",
+    )
 
     def __init__(self, relay: Relay, listener: Listener, number: int, sock: socket.socket, peer: Endpoint) -> None:
         self.relay = relay
@@ -39,6 +63,7 @@ class RelayedSession:
         self.share = 0
         """What was taken from the relay's budget."""
         self.began = relay.loop.time()
+        self._local = listener.local
         self.legs: dict[Side, Leg] = {}
         self.master: RelayedFlow | None = None
         self.flows: set[RelayedFlow] = set()
@@ -48,11 +73,10 @@ class RelayedSession:
         self._listeners: dict[int, LeaseListener] = {}
         self._dials: dict[Dial, Callable[[], None]] = {}
         """What is being connected, and what to do if that is given up."""
-        self._plugin: StreamPlugin[object] | None = (
-            None if self.route.is_opaque else self.route.plugin(self.route.config)
-        )
-        self._upstream = Dial(
+        self._plugin: StreamPlugin[object] | None = None if listener.is_opaque else self.route.plugin(self.route.config)
+        self._upstream: Dial | None = Dial(
             relay.loop,
+            relay.watcher,
             relay.gate,
             listener.upstream_for(peer.address),
             source=self._upstream_source,
@@ -60,7 +84,7 @@ class RelayedSession:
             on_connected=self._upstream_connected,
             on_failed=self._upstream_failed,
         )
-        self.add_dial(self._upstream, on_cancel=lambda: None)
+        self.add_dial(self._upstream, on_cancel=_nothing)
 
     def _upstream_source(self, target: Endpoint) -> Address | None:
         bind = self.route.realms[Side.SERVER].bind
@@ -70,31 +94,38 @@ class RelayedSession:
 
     def _upstream_connected(self, server: socket.socket, target: Endpoint) -> None:
         client, self._client_socket = self._client_socket, None
-        self.dial_done(self._upstream)
         assert client is not None
-        loop = self.relay.loop
+        loop, watcher = self.relay.loop, self.relay.watcher
         machine = None
         if self._plugin is not None:
+            if self._local.address.is_unspecified:
+                self._local = sockets.endpoint_of(client.getsockname())
             self.legs = {
-                Side.CLIENT: Leg(sockets.endpoint_of(client.getsockname()), self.peer),
+                Side.CLIENT: Leg(self._local, self.peer),
                 Side.SERVER: Leg(sockets.endpoint_of(server.getsockname()), target),
             }
             machine = FlowMachine(self._plugin, self.core, client=self.legs[Side.CLIENT], server=self.legs[Side.SERVER])
-        self.write("session_open", f"{self.peer} -> {target}")
+        if wanted("session_open"):
+            self.write("session_open", f"{self.peer} -> {target}")
         self.master = RelayedFlow(
             loop,
             self.relay.pipes,
-            {Side.CLIENT: LegSocket(loop, client), Side.SERVER: LegSocket(loop, server)},
+            {Side.CLIENT: LegSocket(loop, watcher, client), Side.SERVER: LegSocket(loop, watcher, server)},
             machine=machine,
             owner=self,
         )
-        self.flows.add(self.master)
-        self.master.start()
+        self.add_flow(self.master)
+        self._upstream_decided()
 
     def _upstream_failed(self, error: AlgError) -> None:
         self.write(error.reason, f"{self.peer} refused: {error}")
         self._refuse(error)
-        self.dial_done(self._upstream)
+        self._upstream_decided()
+
+    def _upstream_decided(self) -> None:
+        dial, self._upstream = self._upstream, None
+        if dial:
+            self.dial_done(dial)
 
     def _refuse(self, error: AlgError) -> None:
         """Tell the client in its protocol that its session cannot begin, and hang up."""
@@ -127,7 +158,7 @@ class RelayedSession:
             report.reason, report.message, protocol=self.route.plugin.name, session=self.number, fields=report.fields
         )
 
-    def write(self, reason: str, message: str, fields: dict[str, str | int | Endpoint] | None = None) -> None:
+    def write(self, reason: str, message: str, fields: dict[str, Field] | None = None) -> None:
         """Write a record of this session."""
         record(reason, message, protocol=self.route.plugin.name, session=self.number, fields=fields)
 
@@ -141,7 +172,8 @@ class RelayedSession:
         """A flow's sockets are closed."""
         self.flows.discard(flow)
         if flow is self.master:
-            self._write_close("session_close", f"{self.peer}", flow, self.began)
+            self._write_close("session_close", self.peer, flow, self.began)
+            self.master = None
         self._close_if_over()
 
     # Related flows.
@@ -160,17 +192,19 @@ class RelayedSession:
         address = self.legs[side].local.address
         return address if address.version == target.address.version else None
 
-    def add_related(self, flow: RelayedFlow) -> None:
-        """A related flow has both its legs."""
+    def add_flow(self, flow: RelayedFlow) -> None:
+        """A flow has both its legs: let it carry."""
         self.flows.add(flow)
         flow.start()
 
-    def related_closed(self, flow: RelayedFlow, began: float, name: str) -> None:
+    def related_closed(self, flow: RelayedFlow, began: float, name: object) -> None:
         """A related flow is over: record it, and give its descriptors back."""
         self._write_close("flow_close", name, flow, began)
         self.flow_closed(flow)
 
-    def _write_close(self, reason: str, name: str, flow: RelayedFlow, began: float) -> None:
+    def _write_close(self, reason: str, name: object, flow: RelayedFlow, began: float) -> None:
+        if flow.error is None and not wanted(reason):
+            return
         seconds = self.relay.loop.time() - began
         from_client, from_server = (flow.legs[side].received for side in Side)
         cause = f", {flow.error}" if flow.error else ""

@@ -22,13 +22,14 @@ def _family(address: Address) -> socket.AddressFamily:
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
 
 
-def _tune(sock: socket.socket) -> None:
-    """Options of every leg; the kernel hands those of a listener down to what it accepts."""
-    sock.setblocking(False)
+def _stream_socket(address: Address) -> socket.socket:
+    """A non-blocking socket with the options of every leg; the kernel hands those of a listener down to its children."""
+    kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    sock = socket.socket(_family(address), kind)
     # A relay must not hold back small messages; the urgent byte of telnet's data mark belongs to the stream.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return sock
 
 
 def listen(endpoint: Endpoint, *, backlog: int = BACKLOG) -> socket.socket:
@@ -37,10 +38,10 @@ def listen(endpoint: Endpoint, *, backlog: int = BACKLOG) -> socket.socket:
     Raises:
         OSError: the port is taken, the address is not ours, or permission is missing.
     """
-    sock = socket.socket(_family(endpoint.address), socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock = _stream_socket(endpoint.address)
     try:
-        _tune(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if endpoint.address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((str(endpoint.address), endpoint.port))
@@ -57,9 +58,8 @@ def dial(target: Endpoint, source: Address | None) -> socket.socket:
     Raises:
         OSError: it failed at once (no route, no descriptor, the source is not ours).
     """
-    sock = socket.socket(_family(target.address), socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock = _stream_socket(target.address)
     try:
-        _tune(sock)
         if source is not None:
             with contextlib.suppress(OSError):  # elsewhere than on Linux the port is chosen at bind
                 sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
