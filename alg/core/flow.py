@@ -18,6 +18,7 @@ from alg.core.commands import (
     Command,
     OpenBinding,
     Report,
+    ReportRewrite,
     SendData,
     SendEof,
     Splice,
@@ -57,7 +58,7 @@ class _Direction:
 class FlowMachine:
     """One flow: a plugin instance between two legs."""
 
-    __slots__ = ("_commands", "_directions", "_ended", "legs", "now", "plugin", "session")
+    __slots__ = ("_client", "_commands", "_directions", "_ended", "_server", "legs", "now", "plugin", "session")
 
     def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg) -> None:
         self.plugin = plugin
@@ -68,7 +69,8 @@ class FlowMachine:
         self.now = 0.0
         """Seconds of the host's monotonic clock at the last event."""
         plugin.flow = Flow(self)
-        self._directions = {side: self._direction(side) for side in Side}
+        self._client, self._server = self._direction(Side.CLIENT), self._direction(Side.SERVER)
+        self._directions = {Side.CLIENT: self._client, Side.SERVER: self._server}
 
     def _direction(self, side: Side) -> _Direction:
         name = "from_client" if side is Side.CLIENT else "from_server"
@@ -102,7 +104,8 @@ class FlowMachine:
                     self._step(event.side)
             else:
                 self._receive_other(event)
-        return self._flush()
+        commands, self._commands = self._commands, []
+        return commands
 
     def _receive_other(self, event: Event) -> None:
         if isinstance(event, EofReceived):
@@ -126,6 +129,12 @@ class FlowMachine:
         """Whether the host should read that side; this is the whole of backpressure."""
         direction = self._directions[side]
         return not self._ended and direction.waits_for is direction.stream
+
+    @property
+    def wants_both(self) -> bool:
+        """Whether the host should read both sides; asked after each piece of data."""
+        client, server = self._client, self._server
+        return client.waits_for is client.stream and server.waits_for is server.stream and not self._ended
 
     @property
     def ended(self) -> bool:
@@ -244,24 +253,10 @@ class FlowMachine:
         self._commands.append(Report(reason, message, fields))
 
     def report_rewrite(self, number: int, expectation: Expectation, endpoint: Endpoint, announced_by: str) -> None:
-        """Record what stands for what from now on, for whom, how often and how long."""
+        """Record what stands for what from now on."""
         lease = self.session.find(number)
-        sources = ", ".join(str(source) for source in lease.sources) if lease else ""
-        times = {None: "any number", 1: "once"}.get(expectation.limit, f"{expectation.limit} times")
-        target = expectation.target
-        self.report(
-            "rewrite",
-            f"{announced_by} {target} -> {endpoint} for {sources}, {times}, {expectation.lifetime:g} s".lstrip(),
-            {
-                "announced_by": announced_by,
-                "origin": expectation.origin.value,
-                "target": str(target),
-                "endpoint": endpoint,
-                "sources": sources,
-                "lifetime": f"{expectation.lifetime:g}",
-                "lease": number,
-            },
-        )
+        sources = lease.sources if lease else ()
+        self._commands.append(ReportRewrite(number, expectation, endpoint, sources, announced_by))
 
     def _abort(self, error: AlgError) -> None:
         """Fail closed: the session ends, and the client is told so in its protocol where that is still possible."""

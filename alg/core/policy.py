@@ -38,11 +38,11 @@ class Rules:
 
     def command(self, verb: str) -> Verdict:
         """The verdict on a command: `VERB`, else `*`."""
-        return self._first(verb, "*")
+        return self._first(verb, "*") if self.table else Verdict.ACCEPT
 
     def reply(self, verb: str, code: int) -> Verdict:
         """The verdict on a reply to a command: `VERB CODE`, else `VERB *`, else `* CODE`, else `* *`."""
-        return self._first(f"{verb} {code}", f"{verb} *", f"* {code}", "* *")
+        return self._first(f"{verb} {code}", f"{verb} *", f"* {code}", "* *") if self.table else Verdict.ACCEPT
 
     def over(self, base: Rules) -> Rules:
         """These rules on top of others: where both have an entry, ours holds."""

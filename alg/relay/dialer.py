@@ -15,6 +15,7 @@ from alg.core.model import Endpoint
 from alg.core.policy import Gate
 from alg.relay import sockets
 from alg.relay.poller import Watcher
+from alg.relay.timeouts import Timeouts
 
 
 class Dial:
@@ -26,6 +27,7 @@ class Dial:
         "_loop",
         "_on_connected",
         "_on_failed",
+        "_seconds",
         "_sock",
         "_source",
         "_targets",
@@ -41,11 +43,11 @@ class Dial:
         targets: Sequence[Endpoint],
         *,
         source: Callable[[Endpoint], Address | None],
-        timeout: float,
+        timeouts: Timeouts,
         on_connected: Callable[[socket.socket, Endpoint], None],
         on_failed: Callable[[ConnectError | PolicyError], None],
     ) -> None:
-        """`source` names the local address to dial a target from; `timeout` is in seconds, for all targets together."""
+        """`source` names the local address to dial a target from; one of `timeouts` is for all targets together."""
         self._loop = loop
         self._watcher = watcher
         self._gate = gate
@@ -55,7 +57,8 @@ class Dial:
         self._on_failed = on_failed
         self._sock: socket.socket | None = None
         self._error: ConnectError | PolicyError = ConnectError("there is no address to connect to")
-        self._timer = loop.call_later(timeout, self._time_out, timeout)
+        self._seconds = timeouts.seconds
+        self._timer = timeouts.begin(self._time_out)
         self._next()
 
     def _next(self) -> None:
@@ -89,9 +92,9 @@ class Dial:
             self._timer.cancel()
             self._on_connected(sock, target)
 
-    def _time_out(self, timeout: float) -> None:
+    def _time_out(self) -> None:
         self.cancel()
-        self._on_failed(ConnectError(f"no answer within {timeout:g} s", reason="connect_timeout"))
+        self._on_failed(ConnectError(f"no answer within {self._seconds:g} s", reason="connect_timeout"))
 
     def cancel(self) -> None:
         """Give up; nobody is called."""

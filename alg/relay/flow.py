@@ -14,7 +14,9 @@ from alg.core.commands import (
     CloseConnection,
     Command,
     OpenBinding,
+    Record,
     Report,
+    ReportRewrite,
     SendData,
     SendEof,
     Splice,
@@ -27,6 +29,7 @@ from alg.core.model import Side
 from alg.relay.leg import HIGH_WATER, RECEIVE_VIEW, LegSocket
 from alg.relay.pipes import PipePool
 from alg.relay.pump import Pump
+from alg.relay.timeouts import Timeout, Timeouts
 
 LINGER = 0.5
 """Seconds that a client is read and ignored after the last word to it, so that our close does not destroy that word."""
@@ -41,8 +44,11 @@ class FlowOwner(Protocol):
     def close_binding(self, number: int) -> None:
         """Stop listening."""
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Record) -> None:
         """Write a record."""
+
+    def timeouts(self, seconds: float) -> Timeouts:
+        """The deadlines of that many seconds."""
 
     def flow_ended(self, flow: RelayedFlow) -> None:
         """The flow has said its last word; what is queued may still have to leave."""
@@ -88,7 +94,7 @@ class RelayedFlow:
         self.error: AlgError | None = None
         self._closing = False
         self._closed = False
-        self._linger: asyncio.TimerHandle | None = None
+        self._linger: Timeout | None = None
 
     def start(self) -> None:
         """Begin to carry."""
@@ -164,7 +170,7 @@ class RelayedFlow:
                 return
             if type(command) is SendData:  # the common case first
                 self.legs[command.side].send(command.data)
-            elif isinstance(command, Report):
+            elif isinstance(command, Report | ReportRewrite):
                 self._owner.report(command)
             elif isinstance(command, OpenBinding):
                 self._tell(self._owner.open_binding(command))
@@ -186,7 +192,7 @@ class RelayedFlow:
         elif isinstance(command, Abort):
             self.error = command.error
             self.legs[Side.SERVER].close()
-            self._close_after_last_word()
+            self._close_after_last_word(linger=True)
 
     def _update_reading(self) -> None:
         """Read a side while the machine wants it and nobody is behind with taking what came of it."""
@@ -194,6 +200,8 @@ class RelayedFlow:
         if machine is None or machine.ended or self._closing:
             return
         client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
+        if machine.wants_both and client.reading and server.reading and not client.queued and not server.queued:
+            return  # as nearly always
         clear = client.queued < HIGH_WATER and server.queued < HIGH_WATER
         if clear and machine.wants_data(Side.CLIENT):
             client.resume(self._read_client)
@@ -235,32 +243,34 @@ class RelayedFlow:
     def _client_drained(self) -> None:
         self.legs[Side.SERVER].when_drained(self._finish)
 
-    def _close_after_last_word(self) -> None:
-        """Close as soon as the client has had the time to read what we said last.
+    def _close_after_last_word(self, *, linger: bool = False) -> None:
+        """Close, but not before the client has had the time to read what we said last.
 
-        To close a socket with unread bytes resets it, and the reset destroys what the peer has not read yet.
+        To close a socket with unread bytes resets it, and the reset destroys what the peer has not read yet. So a
+        client that says more (or, with `linger`, is likely to) is read, and ignored, for a while.
         """
-        if self._closing:
-            return
         self._begin_to_close()
         client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
+        client.pause()
         if not server.closed:
             server.pause()
-            server.send_eof()
-        client.pause()
-        if client.broken:
+        if client.broken or not (linger or client.queued or server.queued or self._client_says_more()):
             self._finish()
             return
-        self._linger = self._loop.call_later(LINGER, self._finish)
+        self._linger = self._owner.timeouts(LINGER).begin(self._finish)
+        if not server.closed:
+            server.send_eof()
         client.send_eof()
         client.resume(self._discard)
 
-    def _discard(self) -> None:
+    def _client_says_more(self) -> bool:
         try:
-            count = self.legs[Side.CLIENT].receive()
+            return bool(self.legs[Side.CLIENT].receive())
         except OSError:
-            count = 0
-        if count == 0:
+            return False
+
+    def _discard(self) -> None:
+        if not self._client_says_more():
             self._finish()
 
     def _begin_to_close(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alg.core.addresses import Address
-from alg.core.commands import OpenBinding, Report
+from alg.core.commands import OpenBinding, Record
 from alg.core.errors import AlgError, BindError, PolicyError
 from alg.core.events import Event
 from alg.core.flow import FlowMachine
@@ -22,6 +22,7 @@ from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.leg import LegSocket
 from alg.relay.records import wanted
+from alg.relay.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from alg.relay.session import RelayedSession
@@ -70,7 +71,7 @@ class LeaseListener:
         relay.gate.add_socket(self.local)
         relay.watcher.add_reader(self._sock.fileno(), self._acceptable)
         lease.start(relay.loop.time())
-        self._timer = relay.loop.call_later(lease.expectation.lifetime, self._expire)
+        self._timer = relay.timeouts(lease.expectation.lifetime).begin(self._expire)
 
     def _bind(self, address: Address) -> tuple[socket.socket, Endpoint]:
         for _ in range(_ATTEMPTS):
@@ -156,7 +157,7 @@ class RelatedFlow:
             session.relay.gate,
             [plan.target],
             source=lambda target: session.local_address(origin.other, target),
-            timeout=session.relay.times.connect,
+            timeouts=session.relay.connect_timeouts,
             on_connected=self._connected,
             on_failed=self._failed,
         )
@@ -208,9 +209,13 @@ class RelatedFlow:
         """Stop listening."""
         self._session.close_binding(number)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Record) -> None:
         """Write a record."""
         self._session.report(report)
+
+    def timeouts(self, seconds: float) -> Timeouts:
+        """The deadlines of that many seconds."""
+        return self._session.timeouts(seconds)
 
     def flow_ended(self, flow: RelayedFlow) -> None:
         """Nothing ends with a related flow but itself."""

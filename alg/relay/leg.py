@@ -31,13 +31,13 @@ class LegSocket:
         "_end_queued",
         "_loop",
         "_queue",
-        "_reading",
         "_watcher",
         "_writing",
         "broken",
         "fd",
         "on_lost",
         "queued",
+        "reading",
         "received",
         "sent",
         "sock",
@@ -55,7 +55,7 @@ class LegSocket:
         self.sent = 0
         self.received = 0
         self._end_queued = False
-        self._reading = False
+        self.reading = False
         self._writing = False
         self._drained: list[Callable[[], None]] = []
         self.broken = False
@@ -65,14 +65,14 @@ class LegSocket:
 
     def resume(self, on_readable: Callable[[], None]) -> None:
         """Call `on_readable` whenever there is something to read."""
-        if not self._reading:
-            self._reading = True
+        if not self.reading:
+            self.reading = True
             self._watcher.add_reader(self.fd, on_readable)
 
     def pause(self) -> None:
         """Do not read for now."""
-        if self._reading:
-            self._reading = False
+        if self.reading:
+            self.reading = False
             self._watcher.remove_reader(self.fd)
 
     def receive(self) -> int | None:
@@ -96,22 +96,18 @@ class LegSocket:
             self._queue.append(bytes(data))
             self.queued += len(data)
             return
-        count = self._try_send(data)
-        if count < len(data) and not self.broken:
-            self._queue.append(bytes(data[count:]))
-            self.queued = len(data) - count
-            self._watch()
-
-    def _try_send(self, data: bytes | memoryview) -> int:
         try:
             count = self.sock.send(data)
         except (BlockingIOError, InterruptedError):
-            return 0
+            count = 0
         except OSError as error:
             self.lose(error)
-            return 0
+            return
         self.sent += count
-        return count
+        if count < len(data):
+            self._queue.append(bytes(data[count:]))
+            self.queued = len(data) - count
+            self._watch()
 
     def send_eof(self) -> None:
         """Say that nothing more will come, behind what is queued (half-close)."""
@@ -147,12 +143,9 @@ class LegSocket:
     def _writable(self) -> None:
         if self.queued:
             data = b"".join(self._queue)
-            count = self._try_send(data)
-            if self.broken:
-                return
-            self._queue = [data[count:]] if count < len(data) else []
-            self.queued = len(data) - count
-            if self.queued:
+            self._queue, self.queued = [], 0
+            self.send(data)
+            if self.queued or self.broken:
                 return
         self._unwatch()
         if self._end_queued:
@@ -189,7 +182,7 @@ class LegSocket:
         self._drained = []
         if self.fd >= 0:
             self._watcher.forget(self.fd)
-            self._reading = self._writing = False
+            self.reading = self._writing = False
             self.fd = -1
 
     @property

@@ -25,6 +25,7 @@ from alg.relay.poller import make_watcher
 from alg.relay.records import record
 from alg.relay.route import Limits, Route, Times
 from alg.relay.session import RelayedSession, refuse
+from alg.relay.timeouts import Timeouts
 
 _ACCEPTS = 32
 """Clients accepted in one go, before the loop turns to the others."""
@@ -43,7 +44,7 @@ class Listener:
         self._relay = relay
         self.sock = sockets.listen(route.listen)
         self.local = sockets.endpoint_of(self.sock.getsockname())
-        self._addresses: list[Address] = []
+        self._targets: dict[int, Sequence[Endpoint]] = {}
         self._resolved_at = 0.0
         self._resolving: asyncio.Task[None] | None = None
         client = replace(route.targets[Side.CLIENT], loopback=is_this_host(route.listen.address))
@@ -59,7 +60,7 @@ class Listener:
         """
         upstream = self.route.upstream
         try:
-            self._addresses = [parse_address(upstream.host)]
+            self._set_addresses([parse_address(upstream.host)])
             self._resolved_at = float("inf")
         except ProtocolError:
             loop = self._relay.loop
@@ -68,15 +69,20 @@ class Listener:
             except OSError as error:
                 raise ConfigError(f"route {self.route}: {upstream.host} cannot be resolved: {error.strerror}") from None
             # The kernel's numeric answer, not text from a payload.
-            self._addresses = [sockets.endpoint_of((item[4][0], item[4][1])).address for item in found]  # type: ignore[arg-type]
+            self._set_addresses([sockets.endpoint_of((item[4][0], item[4][1])).address for item in found])  # type: ignore[arg-type]
             self._resolved_at = loop.time()
+
+    def _set_addresses(self, addresses: Sequence[Address]) -> None:
+        port = self.route.upstream.port
+        for version in (4, 6):
+            ordered = sorted(addresses, key=lambda address: address.version != version)
+            self._targets[version] = [Endpoint(address, port) for address in ordered]
 
     def upstream_for(self, client: Address) -> Sequence[Endpoint]:
         """Where to connect for this client: the addresses of its own family first."""
         if self._relay.loop.time() - self._resolved_at > _RESOLVE_AFTER and self._resolving is None:
             self._resolving = self._relay.loop.create_task(self._resolve_again())
-        ordered = sorted(self._addresses, key=lambda address: address.version != client.version)
-        return [Endpoint(address, self.route.upstream.port) for address in ordered]
+        return self._targets[client.version]
 
     async def _resolve_again(self) -> None:
         try:
@@ -151,6 +157,8 @@ class Relay:
         self.pipes = PipePool()
         self.listeners: list[Listener] = []
         self.sessions: set[RelayedSession] = set()
+        self._timeouts: dict[float, Timeouts] = {}
+        self.connect_timeouts = self.timeouts(self.times.connect)
         self._pools: dict[tuple[Address, PortRange], PortPool] = {}
         self._numbers = 0
         self._idle = asyncio.Event()
@@ -253,6 +261,12 @@ class Relay:
         if key not in self._pools:
             self._pools[key] = PortPool(ports, secrets.randbelow)
         return self._pools[key]
+
+    def timeouts(self, seconds: float) -> Timeouts:
+        """The deadlines of that many seconds."""
+        if seconds not in self._timeouts:
+            self._timeouts[seconds] = Timeouts(self.loop, seconds)
+        return self._timeouts[seconds]
 
     def make_plugin(self, name: str | None, route: Route) -> StreamPlugin[object] | None:
         """An instance of the plugin that a related flow asks for by name; None: it is opaque."""

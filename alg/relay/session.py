@@ -5,11 +5,11 @@ related flows that came through them. It dies as a whole: no listener outlives i
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from alg.core.addresses import Address
-from alg.core.commands import OpenBinding, Report
+from alg.core.commands import OpenBinding, Record
 from alg.core.errors import AlgError, BindError
 from alg.core.events import BindingOpened, CommandFailed, Event
 from alg.core.flow import FlowMachine
@@ -22,6 +22,7 @@ from alg.relay.flow import RelayedFlow
 from alg.relay.lease import LeaseListener
 from alg.relay.leg import LegSocket
 from alg.relay.records import record, wanted
+from alg.relay.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from alg.relay.server import Listener, Relay
@@ -80,7 +81,7 @@ class RelayedSession:
             relay.gate,
             listener.upstream_for(peer.address),
             source=self._upstream_source,
-            timeout=relay.times.connect,
+            timeouts=relay.connect_timeouts,
             on_connected=self._upstream_connected,
             on_failed=self._upstream_failed,
         )
@@ -152,15 +153,18 @@ class RelayedSession:
             listener.close()
             self.core.release(number)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Record) -> None:
         """Write a record that a plugin or the machine asked for."""
-        record(
-            report.reason, report.message, protocol=self.route.plugin.name, session=self.number, fields=report.fields
-        )
+        if wanted(report.reason):
+            self.write(report.reason, report.message, report.fields)
 
-    def write(self, reason: str, message: str, fields: dict[str, Field] | None = None) -> None:
+    def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
         """Write a record of this session."""
         record(reason, message, protocol=self.route.plugin.name, session=self.number, fields=fields)
+
+    def timeouts(self, seconds: float) -> Timeouts:
+        """The deadlines of that many seconds."""
+        return self.relay.timeouts(seconds)
 
     def flow_ended(self, flow: RelayedFlow) -> None:
         """The master flow is over: nobody can announce or be announced any more."""
