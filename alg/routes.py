@@ -1,6 +1,7 @@
 """The grammar of a route in one string: `SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT`.
 
-The same string stands on the command line and in the configuration file.
+The same string stands on the command line and in the configuration file. Listen port 0 is any free port; the daemon
+says which when it is ready.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def parse_route(text: str, registry: Registry) -> Route:
     return Route(
         plugin=plugin,
         config=plugin.config_type() if plugin.config_type else None,
-        listen=parse_listen(match["listen6"] or match["listen"] or _ANY_IPV4, _port(match["listen_port"], text), text),
+        listen=_listen(match["listen6"] or match["listen"] or _ANY_IPV4, match["listen_port"], text),
         upstream=Upstream(_host(match["upstream6"] or match["upstream"], text), port),
     )
 
@@ -61,14 +62,14 @@ def parse_ports(text: str) -> PortRange:
     return PortRange(int(match[1]), int(match[2]))
 
 
-def parse_listen(host: str, port: int, text: str) -> Endpoint:
-    """Make the endpoint to listen at; the host must be an address, not a name."""
+def _listen(host: str, port: str, text: str) -> Endpoint:
     try:
-        return Endpoint(parse_address(host), port)
+        address = parse_address(host)
     except ProtocolError:
         raise ConfigError(
             f"{text!r}: to listen at {host!r}, write it as an address, e.g. {_ANY_IPV4} or [::]"
         ) from None
+    return Endpoint(address, _port(port, text, lowest=0))
 
 
 def _host(host: str, text: str) -> str:
@@ -81,8 +82,8 @@ def _host(host: str, text: str) -> str:
         raise ConfigError(f"{text!r}: {host!r} is neither an address nor a host name") from None
 
 
-def _port(digits: str, text: str) -> int:
+def _port(digits: str, text: str, *, lowest: int = 1) -> int:
     port = int(digits[:6])
-    if not 1 <= port <= 65535:
-        raise ConfigError(f"{text!r}: port {digits[:20]} is outside 1 to 65535")
+    if not lowest <= port <= 65535:
+        raise ConfigError(f"{text!r}: port {digits[:20]} is outside {lowest} to 65535")
     return port

@@ -28,8 +28,11 @@ def _alg(lab: Lab, services: frozenset[str]) -> Gateway:
     for service, port in ((TCP, TCP_PORT), (FTP, FTP_PORT)):
         if service in services:
             route = f"{service}://{SERVER}:{port}@{GATEWAY_INSIDE}:{port}"
-            options = ["--log-level", "warning", "--ports", "10000-29999"]
-            argv = [sys.executable, "-m", "alg", "run", route, *options]
+            # The one client that measures round trips sends more commands a second than any real one may.
+            options = "[routes.bench.options]\ncommand_rate = 1000000\n" if service == FTP else ""
+            config = _config(lab, f"{service}.toml", f'[routes.bench]\nroute = "{route}"\n{options}')
+            argv = [sys.executable, "-m", "alg", "run", "-c", config]
+            argv += ["--log-level", "warning", "--ports", "10000-29999"]
             gateway.append(lab.serve("gateway", (GATEWAY_INSIDE, port), *argv))
     return gateway
 
