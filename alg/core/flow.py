@@ -7,7 +7,7 @@ Promise to plugins: `await` is answered by this machine alone, so they are the s
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -47,17 +47,22 @@ class _Direction:
 
     __slots__ = ("coroutine", "opaque", "stream", "waits_for")
 
-    def __init__(self, stream: Stream, coroutine: Coroutine[object, object, None] | None) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.coroutine = coroutine
+        self.coroutine: Coroutine[object, object, None] | None = None
         self.waits_for: Request | None = None
-        self.opaque = coroutine is None
+        self.opaque = False
+
+
+async def _run(treat: Callable[[Stream], Awaitable[None]], stream: Stream) -> None:
+    """Run a plugin's method; one that lacks its `async` fails here, where it ends the session."""
+    await treat(stream)
 
 
 class FlowMachine:
     """One flow: a plugin instance between two legs."""
 
-    __slots__ = ("_commands", "_directions", "_ended", "legs", "now", "plugin", "session")
+    __slots__ = ("_commands", "_directions", "_ended", "_handshakes", "legs", "now", "plugin", "session")
 
     def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg) -> None:
         self.plugin = plugin
@@ -65,29 +70,26 @@ class FlowMachine:
         self.legs = {Side.CLIENT: client, Side.SERVER: server}
         self._commands: list[Command] = []
         self._ended = False
+        self._handshakes: set[Side] = set()
         self.now = 0.0
         """Seconds of the host's monotonic clock at the last event."""
         plugin.flow = Flow(self)
-        self._directions = {side: self._direction(side) for side in Side}
-
-    def _direction(self, side: Side) -> _Direction:
-        name = "from_client" if side is Side.CLIENT else "from_server"
-        stream = Stream(side, self._send)
-        if getattr(type(self.plugin), name) is getattr(StreamPlugin, name):
-            return _Direction(stream, None)
-        treat = getattr(self.plugin, name)
-        return _Direction(stream, treat(stream))
+        self._directions = {side: _Direction(Stream(side, self._send)) for side in Side}
 
     # For hosts.
 
     def start(self, now: float = 0.0) -> list[Command]:
         """Begin: both legs are connected. To be called once, before `receive`."""
         self.now = now
+        treats = {Side.CLIENT: self.plugin.from_client, Side.SERVER: self.plugin.from_server}
         for side, direction in self._directions.items():
-            if direction.coroutine is None:
+            name = treats[side].__name__
+            if getattr(type(self.plugin), name) is getattr(StreamPlugin, name):
+                direction.opaque = True
                 self._commands.append(Splice(side))
-        for side in Side:
-            if self._directions[side].coroutine and not self._ended:
+        for side, direction in self._directions.items():
+            if not direction.opaque and not self._ended:
+                direction.coroutine = _run(treats[side], direction.stream)
                 self._step(side)
         return self._flush()
 
@@ -111,21 +113,26 @@ class FlowMachine:
             if direction.waits_for is direction.stream:
                 self._step(event.side)
         elif isinstance(event, BindingOpened):
-            self._answer(event.number, event.endpoint, None)
+            if not self._answer(event.number, event.endpoint, None):
+                self.release(event.number)  # whoever asked for it is gone
         elif isinstance(event, TlsStarted):
+            self._handshakes.discard(event.side)
             self.legs[event.side] = replace(self.legs[event.side], secure=True)
             self._answer(event.side, None, None)
         elif isinstance(event, CommandFailed):
             if isinstance(event.command, int):
                 self.session.release(event.command)
+            else:
+                self._handshakes.discard(event.command)
             self._answer(event.command, None, event.error)
-        elif isinstance(event, ConnectionLost):
+        else:
+            assert isinstance(event, ConnectionLost), "there is no other event"
             self._abort(event.error)
 
     def wants_data(self, side: Side) -> bool:
         """Whether the host should read that side; this is the whole of backpressure."""
         direction = self._directions[side]
-        return not self._ended and direction.waits_for is direction.stream
+        return not self._ended and direction.waits_for is direction.stream and side not in self._handshakes
 
     @property
     def ended(self) -> bool:
@@ -138,11 +145,12 @@ class FlowMachine:
 
     # Stepping.
 
-    def _answer(self, request: int | Side, value: object, error: AlgError | None) -> None:
+    def _answer(self, request: int | Side, value: object, error: AlgError | None) -> bool:
         for side, direction in self._directions.items():
             if direction.waits_for is not direction.stream and direction.waits_for == request:
                 self._step(side, value, error)
-                return
+                return True
+        return False
 
     def _step(self, side: Side, value: object = None, error: AlgError | None = None) -> None:
         """Run a direction's coroutine until it waits again or returns."""
@@ -159,7 +167,7 @@ class FlowMachine:
         except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends its session, and only that
             self._abort(PluginError(f"plugin {self.plugin.name} raised {type(problem).__name__}: {problem}"))
         else:
-            if not isinstance(request, Stream | int | Side):
+            if request is not direction.stream and not isinstance(request, int | Side):
                 self._abort(PluginError(f"plugin {self.plugin.name} awaited something that is not of alg.plugin"))
             elif request is direction.stream and direction.opaque:
                 self._abort(PluginError(f"plugin {self.plugin.name} reads on after splice()"))
@@ -200,11 +208,15 @@ class FlowMachine:
     # What `Stream`, `Flow` and `Binding` ask for.
 
     def _send(self, side: Side, data: bytes) -> None:
-        if not self._ended:
+        direction = self._directions[side.other]
+        if direction.opaque and not direction.stream.ended:
+            raise PluginError(f"plugin {self.plugin.name} sends to the {side.value} after that direction was spliced")
+        if not self._ended and not direction.opaque:
             self._commands.append(SendData(side, data))
 
     def lease(self, expectation: Expectation) -> int:
         """Judge an expectation, and ask the host to listen for it; return the number of the binding."""
+        self._refuse_after_end()
         lease = self.session.lease(expectation, self.legs)
         self._commands.append(OpenBinding(lease.number, expectation))
         return lease.number
@@ -216,13 +228,19 @@ class FlowMachine:
 
     def prepare_tls(self, side: Side) -> None:
         """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread."""
+        self._refuse_after_end()
         for direction in self._directions.values():
             if direction.stream.buffered:
                 raise ProtocolError(
                     f"the {direction.stream.side.value} sent {direction.stream.buffered} bytes before the TLS handshake",
                     reason="bytes_before_tls",
                 )
+        self._handshakes.add(side)
         self._commands.append(StartTls(side))
+
+    def _refuse_after_end(self) -> None:
+        if self._ended:
+            raise PluginError(f"plugin {self.plugin.name} goes on after the end of its flow")
 
     def splice(self) -> None:
         """Make both directions opaque."""
