@@ -16,13 +16,14 @@ from typing import NoReturn, TypeVar
 import click
 
 from alg import __version__, conversation, daemon, explain
-from alg.config import Overrides, Settings, load
+from alg.config import Overrides, load
 from alg.core.addresses import Address, parse_address
 from alg.core.errors import AlgError, BindError, ConfigError, ProtocolError
 from alg.core.model import PortRange
 from alg.registry import Registry
 from alg.relay import records
 from alg.routes import EXAMPLE, GRAMMAR, parse_ports
+from alg.settings import Settings
 
 EXIT_CANNOT_LISTEN = 71
 EXIT_BAD_CONFIG = 78

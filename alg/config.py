@@ -9,10 +9,10 @@ import difflib
 import json
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
@@ -23,11 +23,8 @@ from alg.core.model import PortRange, Realm, Side
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import LeaseLimits, TargetRules
 from alg.registry import Registry
-from alg.relay.route import Limits, Route, Times
 from alg.routes import parse_ports, parse_route
-
-LogFormat = Literal["text", "json"]
-LogLevel = Literal["debug", "info", "warning", "error"]
+from alg.settings import Limits, LogFormat, LogLevel, Route, Settings, Times
 
 
 def _from_text(parse: Callable[[str], object]) -> PlainValidator:
@@ -106,17 +103,6 @@ class Overrides:
     drain: float | None = None
     log_format: LogFormat | None = None
     log_level: LogLevel | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All that a relay needs to know, validated."""
-
-    routes: tuple[Route, ...]
-    times: Times = field(default_factory=Times)
-    limits: Limits = field(default_factory=Limits)
-    log_format: LogFormat = "text"
-    log_level: LogLevel = "info"
 
 
 def load(path: Path | None, registry: Registry, overrides: Overrides) -> Settings:

@@ -63,14 +63,16 @@ class Step:
 
     def glued_to(self, later: Step) -> Step:
         """This step and a later one of the same side, said in one breath."""
+        brief = {line.partition(" -> ")[0] for line in self.listens} & set(later.stops)  # opened and closed within it
+        listens = tuple(line for line in self.listens if line.partition(" -> ")[0] not in brief) + later.listens
         return Step(
             self.number,
             self.side,
             self.data + later.data,
             later.ends,
             {side: self.gets.get(side, b"") + later.gets.get(side, b"") for side in Side},
-            self.listens + later.listens,
-            self.stops + later.stops,
+            () if later.closed else listens,
+            self.stops + tuple(line for line in later.stops if line not in brief),
             self.records + later.records,
             later.closed,
         )
@@ -110,7 +112,10 @@ class Conversation:
         arguments: dict[str, object] = {}
         for side in ("client", "server"):
             if side in self.settings:
-                arguments[side], _, arguments[f"{side}_local"] = self.settings[side].replace(" ", "").partition("-")
+                peer, dash, local = self.settings[side].partition(" - ")
+                arguments[side] = peer.strip()
+                if dash:
+                    arguments[f"{side}_local"] = local.strip()
         if "listeners" in self.settings:
             arguments["listeners"] = self.settings["listeners"].split()
         return arguments
@@ -125,7 +130,7 @@ def parse(text: str, path: str = "conversation") -> Conversation:
     title = ""
     settings: dict[str, str] = {}
     steps: list[_Draft] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             title = title or line.strip("# ")
             continue

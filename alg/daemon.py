@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from alg.config import Settings
 from alg.notify import notify
 from alg.registry import Registry
 from alg.relay.server import Relay
+from alg.settings import Settings
 
 _COLLECTOR = (20_000, 50, 100)
 

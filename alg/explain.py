@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from alg.config import Settings, plugin_config
+from alg.config import plugin_config
 from alg.conversation import Conversation, Player, Step
 from alg.core.model import Side
 from alg.core.policy import TargetRules
 from alg.registry import Registry
+from alg.settings import Settings
 from alg.testing import Playbook
 
 

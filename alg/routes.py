@@ -12,7 +12,7 @@ from alg.core.addresses import parse_address
 from alg.core.errors import ConfigError, ProtocolError
 from alg.core.model import Endpoint, PortRange
 from alg.registry import Registry
-from alg.relay.route import Route, Upstream
+from alg.settings import Route, Upstream
 
 GRAMMAR = "SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT"
 EXAMPLE = "ftp://203.0.113.2:21@10.77.1.1:2121"

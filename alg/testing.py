@@ -112,6 +112,8 @@ class Playbook:
 
     def say(self, side: Side, data: bytes) -> None:
         """That side sends bytes. After the end they go nowhere, as on a closed connection."""
+        if self.closed:
+            return
         if side in self._spliced:
             self._received[side.other] += data
         else:
@@ -123,6 +125,8 @@ class Playbook:
             self.ended.add(side.other)
         else:
             self._tell(EofReceived(side))
+        if len(self.ended) == len(Side) and not self.closed:
+            self._close(CloseConnection())
 
     def lose(self, side: Side, message: str = "reset by peer") -> None:
         """The leg of that side breaks."""
@@ -170,29 +174,26 @@ class Playbook:
             elif isinstance(command, SendEof):
                 self.ended.add(command.side)
             elif isinstance(command, OpenBinding | StartTls):
+                self._held.append(command)
                 if isinstance(command, OpenBinding):
                     self.expectations.append(command.expectation)
-                if self._hold:
-                    self._held.append(command)
-                else:
-                    self._answer(command, None)
             elif isinstance(command, CloseBinding):
                 self.session.release(command.number)
             elif isinstance(command, Splice):
                 self._spliced.add(command.side)
             elif isinstance(command, Report | ReportRewrite):
                 self.records.append(command)
-            elif isinstance(command, CloseConnection | Abort):
+            else:
                 self._close(command)
+        while self._held and not self._hold:  # only now: commands are carried out in order
+            self._answer(self._held.popleft(), None)
 
     def _answer(self, command: OpenBinding | StartTls, error: AlgError | None) -> None:
         if isinstance(command, StartTls):
             self._tell(CommandFailed(command.side, error) if error else TlsStarted(command.side))
             return
-        listener = self._listener(command.expectation)
-        if error is None and listener is None:
-            error = BindError("no port is free")
-        if error or listener is None:
+        listener = self._listener(command.expectation) if error is None else None
+        if listener is None:
             self._tell(CommandFailed(command.number, error or BindError("no port is free")))
             return
         lease = self.session.find(command.number)

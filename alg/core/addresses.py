@@ -79,6 +79,17 @@ def is_this_host(address: Address) -> bool:
     return any(form in network for form in forms(address) for network in _THIS_HOST if form.version == network.version)
 
 
+def names_this_host(address: Address, networks: tuple[Network, ...]) -> bool:
+    """Whether one of the networks holds the address and nothing but addresses that mean "this host"."""
+    return any(within(address, (network,)) and _lies_in_this_host(network) for network in networks)
+
+
+def _lies_in_this_host(network: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return any(isinstance(each, IPv4Network) and network.subnet_of(each) for each in _THIS_HOST)
+    return any(isinstance(each, IPv6Network) and network.subnet_of(each) for each in _THIS_HOST)
+
+
 def is_unicast(address: Address) -> bool:
     """Whether the address, in every form that hides in it, can be one host's: no multicast, broadcast or reserved."""
     return not any(_is_group(form) for form in forms(address))

@@ -7,8 +7,9 @@ Promise to plugins: `await` is answered by this machine alone, so they are the s
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from types import CoroutineType
 from typing import TypeAlias
 
 from alg.core.commands import (
@@ -48,17 +49,28 @@ class _Direction:
 
     __slots__ = ("coroutine", "opaque", "stream", "waits_for")
 
-    def __init__(self, stream: Stream, coroutine: Coroutine[object, object, None] | None) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.coroutine = coroutine
+        self.coroutine: Coroutine[object, object, None] | None = None
         self.waits_for: Request | None = None
-        self.opaque = coroutine is None
+        self.opaque = False
 
 
 class FlowMachine:
     """One flow: a plugin instance between two legs."""
 
-    __slots__ = ("_client", "_commands", "_directions", "_ended", "_server", "legs", "now", "plugin", "session")
+    __slots__ = (
+        "_client",
+        "_commands",
+        "_directions",
+        "_ended",
+        "_handshakes",
+        "_server",
+        "legs",
+        "now",
+        "plugin",
+        "session",
+    )
 
     def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg) -> None:
         self.plugin = plugin
@@ -66,32 +78,42 @@ class FlowMachine:
         self.legs = {Side.CLIENT: client, Side.SERVER: server}
         self._commands: list[Command] = []
         self._ended = False
+        self._handshakes: frozenset[Side] = frozenset()
         self.now = 0.0
         """Seconds of the host's monotonic clock at the last event."""
         plugin.flow = Flow(self)
-        self._client, self._server = self._direction(Side.CLIENT), self._direction(Side.SERVER)
+        self._client, self._server = (_Direction(Stream(side, self._send)) for side in Side)
         self._directions = {Side.CLIENT: self._client, Side.SERVER: self._server}
-
-    def _direction(self, side: Side) -> _Direction:
-        name = "from_client" if side is Side.CLIENT else "from_server"
-        stream = Stream(side, self._send)
-        if getattr(type(self.plugin), name) is getattr(StreamPlugin, name):
-            return _Direction(stream, None)
-        treat = getattr(self.plugin, name)
-        return _Direction(stream, treat(stream))
 
     # For hosts.
 
     def start(self, now: float = 0.0) -> list[Command]:
         """Begin: both legs are connected. To be called once, before `receive`."""
         self.now = now
+        treats = {Side.CLIENT: self.plugin.from_client, Side.SERVER: self.plugin.from_server}
         for side, direction in self._directions.items():
-            if direction.coroutine is None:
+            name = treats[side].__name__
+            if getattr(type(self.plugin), name) is getattr(StreamPlugin, name):
+                direction.opaque = True
                 self._commands.append(Splice(side))
-        for side in Side:
-            if self._directions[side].coroutine and not self._ended:
-                self._step(side)
+        for side, direction in self._directions.items():
+            if not direction.opaque and not self._ended:
+                self._begin(side, treats[side])
         return self._flush()
+
+    def _begin(self, side: Side, treat: Callable[[Stream], object]) -> None:
+        """Call a plugin's method; one that lacks its `async` has been run by that, and ends its session."""
+        name = f"{self.plugin.name}: {treat.__name__}"
+        try:
+            coroutine = treat(self._directions[side].stream)
+        except Exception as problem:  # noqa: BLE001 - as in `_step`
+            self._abort(PluginError(f"plugin {name} raised {type(problem).__name__}: {problem}"))
+            return
+        if isinstance(coroutine, CoroutineType):
+            self._directions[side].coroutine = coroutine
+            self._step(side)
+        else:
+            self._abort(PluginError(f"plugin {name} is no `async def`"))
 
     def receive(self, event: Event, now: float = 0.0) -> list[Command]:
         """Say what happened, and when; return what to do now. Events that come after the end are ignored."""
@@ -114,27 +136,33 @@ class FlowMachine:
             if direction.waits_for is direction.stream:
                 self._step(event.side)
         elif isinstance(event, BindingOpened):
-            self._answer(event.number, event.endpoint, None)
+            if not self._answer(event.number, event.endpoint, None):
+                self.release(event.number)  # whoever asked for it is gone
         elif isinstance(event, TlsStarted):
+            self._handshakes -= {event.side}
             self.legs[event.side] = replace(self.legs[event.side], secure=True)
             self._answer(event.side, None, None)
         elif isinstance(event, CommandFailed):
             if isinstance(event.command, int):
                 self.session.release(event.command)
+            else:
+                self._handshakes -= {event.command}
             self._answer(event.command, None, event.error)
-        elif isinstance(event, ConnectionLost):
+        else:
+            assert isinstance(event, ConnectionLost), "there is no other event"
             self._abort(event.error)
 
     def wants_data(self, side: Side) -> bool:
         """Whether the host should read that side; this is the whole of backpressure."""
         direction = self._directions[side]
-        return not self._ended and direction.waits_for is direction.stream
+        return not self._ended and direction.waits_for is direction.stream and side not in self._handshakes
 
     @property
     def wants_both(self) -> bool:
         """Whether the host should read both sides; asked after each piece of data."""
         client, server = self._client, self._server
-        return client.waits_for is client.stream and server.waits_for is server.stream and not self._ended
+        waiting = client.waits_for is client.stream and server.waits_for is server.stream
+        return waiting and not self._ended and not self._handshakes
 
     @property
     def ended(self) -> bool:
@@ -147,11 +175,12 @@ class FlowMachine:
 
     # Stepping.
 
-    def _answer(self, request: int | Side, value: object, error: AlgError | None) -> None:
+    def _answer(self, request: int | Side, value: object, error: AlgError | None) -> bool:
         for side, direction in self._directions.items():
             if direction.waits_for is not direction.stream and direction.waits_for == request:
                 self._step(side, value, error)
-                return
+                return True
+        return False
 
     def _step(self, side: Side, value: object = None, error: AlgError | None = None) -> None:
         """Run a direction's coroutine until it waits again or returns."""
@@ -168,7 +197,7 @@ class FlowMachine:
         except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends its session, and only that
             self._abort(PluginError(f"plugin {self.plugin.name} raised {type(problem).__name__}: {problem}"))
         else:
-            if not isinstance(request, Stream | int | Side):
+            if request is not direction.stream and not isinstance(request, int | Side):
                 self._abort(PluginError(f"plugin {self.plugin.name} awaited something that is not of alg.plugin"))
             elif request is direction.stream and direction.opaque:
                 self._abort(PluginError(f"plugin {self.plugin.name} reads on after splice()"))
@@ -209,11 +238,15 @@ class FlowMachine:
     # What `Stream`, `Flow` and `Binding` ask for.
 
     def _send(self, side: Side, data: bytes) -> None:
-        if not self._ended:
+        direction = self._directions[side.other]
+        if direction.opaque and not direction.stream.ended:
+            raise PluginError(f"plugin {self.plugin.name} sends to the {side.value} after that direction was spliced")
+        if not self._ended and not direction.opaque:
             self._commands.append(SendData(side, data))
 
     def lease(self, expectation: Expectation) -> int:
         """Judge an expectation, and ask the host to listen for it; return the number of the binding."""
+        self._refuse_after_end()
         lease = self.session.lease(expectation, self.legs)
         self._commands.append(OpenBinding(lease.number, expectation))
         return lease.number
@@ -225,13 +258,19 @@ class FlowMachine:
 
     def prepare_tls(self, side: Side) -> None:
         """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread."""
+        self._refuse_after_end()
         for direction in self._directions.values():
             if direction.stream.buffered:
                 raise ProtocolError(
                     f"the {direction.stream.side.value} sent {direction.stream.buffered} bytes before the TLS handshake",
                     reason="bytes_before_tls",
                 )
+        self._handshakes |= {side}
         self._commands.append(StartTls(side))
+
+    def _refuse_after_end(self) -> None:
+        if self._ended:
+            raise PluginError(f"plugin {self.plugin.name} goes on after the end of its flow")
 
     def splice(self) -> None:
         """Make both directions opaque."""

@@ -56,6 +56,8 @@ class Endpoint:
             if not _PORT.fullmatch(digits) or int(digits) > 65535:
                 raise ProtocolError(f"not a port: {port[:20]!a}", reason="bad_port")
             port = int(digits)
+        elif not 0 <= port <= 65535:
+            raise ProtocolError(f"not a port: {port}", reason="bad_port")
         return cls(parse_address(address), port)
 
     def __hash__(self) -> int:

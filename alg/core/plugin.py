@@ -25,10 +25,11 @@ Field = str | int | Endpoint
 class Binding:
     """What the host reserved for an expectation: it listens already."""
 
-    __slots__ = ("_machine", "endpoint", "expectation", "number")
+    __slots__ = ("_machine", "_released", "endpoint", "expectation", "number")
 
     def __init__(self, machine: FlowMachine, number: int, expectation: Expectation, endpoint: Endpoint) -> None:
         self._machine = machine
+        self._released = False
         self.number = number
         self.expectation = expectation
         self.endpoint = endpoint
@@ -36,7 +37,9 @@ class Binding:
 
     def release(self) -> None:
         """Stop listening. A flow that has come through lives on; to release twice, or after the end, does nothing."""
-        self._machine.release(self.number)
+        if not self._released:
+            self._released = True
+            self._machine.release(self.number)
 
 
 class Flow:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from alg.core.addresses import Address, Network, canonical, is_this_host, is_unicast, within
+from alg.core.addresses import Address, Network, canonical, forms, is_this_host, is_unicast, names_this_host, within
 from alg.core.errors import BindError, PolicyError
 from alg.core.model import Endpoint, Leg
 
@@ -56,9 +56,10 @@ class Rules:
 class TargetRules:
     """Where one side may have us connect. By default: to itself, at a port that is nobody's service.
 
-    `networks` may be named besides the announcer's own address (also loopback: this is how an operator says so by
-    name). `min_port` is the lowest port that may be announced (RFC 2577 section 3: those below 1024 are services).
-    `loopback`: the operator put this side on loopback, so the announcer's own address may be a loopback address.
+    `networks` may be named besides the announcer's own address; loopback only by a network that lies in it, since
+    `0.0.0.0/0` says "anybody" and not "this host too". `min_port` is the lowest port that may be announced (RFC 2577
+    section 3: those below 1024 are services). `loopback`: the operator put this side on loopback, so the announcer's
+    own address may be a loopback address.
     """
 
     networks: tuple[Network, ...] = ()
@@ -110,10 +111,13 @@ class Gate:
                 del self._own_sockets[endpoint]
 
     def is_own_socket(self, target: Endpoint) -> bool:
-        """Whether a socket of the gateway listens at that endpoint."""
+        """Whether a socket of the gateway listens at that endpoint, or at a form that hides in it."""
         if target in self._own_sockets:
             return True
-        return target.port in self._wildcard_ports and self._is_own_address(target.address)
+        hidden = forms(target.address)[1:]
+        if any(Endpoint(address, target.port) in self._own_sockets for address in hidden):
+            return True
+        return target.port in self._wildcard_ports and any(map(self._is_own_address, (target.address, *hidden)))
 
     # Targets.
 
@@ -129,7 +133,8 @@ class Gate:
         its_own = address == canonical(announcer.peer.address)
         if self.is_own_socket(target):
             raise PolicyError(f"{target} is a socket of this gateway", reason="self_target")
-        if is_this_host(address) and not allowed_by_name and not (rules.loopback and its_own):
+        loopback_is_meant = (rules.loopback and its_own) or names_this_host(address, rules.networks)
+        if is_this_host(address) and not loopback_is_meant:
             raise PolicyError(f"{target} means this host; allow it by name if that is meant", reason="self_target")
         if not is_unicast(address):
             raise PolicyError(f"{target} is no address of a single host", reason="bad_address")

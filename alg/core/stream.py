@@ -96,7 +96,8 @@ class Stream:
     def reply(self, data: bytes) -> None:
         """Send bytes back to the side that this stream comes from.
 
-        They leave at once. Where replies have an order, let a `Pipeline` decide when.
+        They leave at once. Where replies have an order, let a `Pipeline` decide when. It is a mistake to reply, or to
+        send, in a direction that is opaque: the kernel may be carrying bytes there. So override both coroutines.
         """
         self._send(self.side, data)
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 from alg.core.addresses import Address
 from alg.core.errors import BindError
-from alg.relay.route import Limits
+from alg.settings import Limits
 
 SESSION_DESCRIPTORS = 2
 """Both legs of the master flow."""

@@ -23,9 +23,9 @@ from alg.relay.budget import Budget, raise_descriptor_limit
 from alg.relay.pipes import PipePool
 from alg.relay.poller import make_watcher
 from alg.relay.records import record
-from alg.relay.route import Limits, Route, Times
 from alg.relay.session import RelayedSession, refuse
 from alg.relay.timeouts import Timeouts
+from alg.settings import Limits, Route, Times
 
 _ACCEPTS = 32
 """Clients accepted in one go, before the loop turns to the others."""

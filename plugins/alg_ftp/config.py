@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from alg.plugin import Rules, Verdict
+from alg.plugin import ConfigError, Rules, Verdict
 
 
 class ForeignAddress(enum.Enum):
@@ -37,7 +37,7 @@ _PROFILE_RULES: Mapping[Profile, Rules] = MappingProxyType(
     }
 )
 
-ANONYMOUS = ("anonymous", "ftp")
+_ANONYMOUS = (b"anonymous", b"ftp")  # RFC 1635, in any case
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FtpConfig:
     rules: Mapping[str, Verdict] = field(default_factory=dict)
     """Verdicts by `"VERB"`, and by `"VERB CODE"` for replies; `"*"` for the rest. See `alg.plugin.Rules`."""
     users: tuple[str, ...] = ()
-    """Who may log in, by name; empty: anybody."""
+    """Who may log in, by name, upper and lower case as given; empty: anybody."""
     foreign_passive: ForeignAddress = ForeignAddress.PEER
     """A 227 reply names another address than the server's (or 0.0.0.0)."""
     foreign_active: ForeignAddress = ForeignAddress.REFUSE
@@ -69,13 +69,29 @@ class FtpConfig:
     command_rate: int = 10_000
     """Commands a second, on average; bursts of twice as many are taken."""
 
+    def __post_init__(self) -> None:
+        """Check what would come to light only in the middle of a session.
+
+        Raises:
+            ConfigError: a feature to add is not printable ASCII.
+        """
+        for feature in self.add_features:
+            if not (feature.isascii() and feature.isprintable() and feature.strip()):
+                raise ConfigError(f"add_features: {feature!a} is not one line of printable ASCII")
+
     def effective_rules(self) -> Rules:
         """The operator's rules on top of those of the profiles."""
-        rules = Rules(self.rules)
+        rules = Rules({key.upper(): verdict for key, verdict in self.rules.items()})
         for profile in self.profiles:
             rules = rules.over(_PROFILE_RULES[profile])
         return rules
 
-    def allowed_users(self) -> tuple[str, ...]:
-        """The names that may log in; empty: any."""
-        return ANONYMOUS if Profile.ANONYMOUS_ONLY in self.profiles else self.users
+    def hidden_features(self) -> frozenset[str]:
+        """`hide_features` in upper case."""
+        return frozenset(feature.upper() for feature in self.hide_features)
+
+    def admits(self, user: bytes) -> bool:
+        """Whether that user may log in."""
+        if Profile.ANONYMOUS_ONLY in self.profiles:
+            return user.lower() in _ANONYMOUS
+        return not self.users or user in (name.encode("utf-8") for name in self.users)

@@ -34,6 +34,7 @@ GREETING = wire.Command("", b"", b"")
 NOT_OFFERED = frozenset(
     ("LPRT", "LPSV", "CPSV", "SPSV", "SSCN", "AUTH", "ADAT", "PBSZ", "PROT", "CCC", "MIC", "CONF", "ENC")
 )
+_NO_PORT = "No data connection: no port is free; try again later."
 _DATA_COMMANDS = frozenset(("PORT", "PASV", "EPRT", "EPSV"))
 
 
@@ -48,7 +49,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     def __init__(self, config: FtpConfig) -> None:
         super().__init__(config)
         self._rules = config.effective_rules()
-        self._users = config.allowed_users()
+        self._hidden = NOT_OFFERED | config.hidden_features()
         self._rate = RateLimit(config.command_rate, burst=2 * config.command_rate)
         self._pipeline: Pipeline[wire.Command]
         self._announced: tuple[wire.Command, Binding] | None = None
@@ -87,7 +88,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 if rewritten is None:
                     continue
                 line = rewritten
-            elif command.verb == "EPSV" and command.argument.upper() == b"ALL":
+            elif command.is_epsv_all:
                 self._only_epsv = True
             elif command.verb == "REIN":
                 self._only_epsv = False
@@ -118,7 +119,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     def _judge_user(self, command: wire.Command) -> bytes | None:
         if len(command.argument) > self.config.max_user:
             return self._refuse(command, 501, "The user name is too long.", "user_too_long")
-        if self._users and command.argument.decode("utf-8", "replace").lower() not in self._users:
+        if not self.config.admits(command.argument):
             return self._refuse(command, 530, "This user may not log in here.", "user_refused")
         return None
 
@@ -136,27 +137,28 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
             return self._refuse(command, 501, "EPSV takes 1, 2, ALL or nothing.", "bad_endpoint")
         return None
 
-    def _refuse(self, command: wire.Command, code: int, text: str, reason: str) -> bytes:
-        self.flow.log(reason, f"{command.verb}: {code} {text}", {"command": command.verb, "code": code})
+    def _refuse(self, command: wire.Command, code: int, text: str, reason: str, detail: str = "") -> bytes:
+        """Return our own reply. `detail` is for the record only: it may name what the client shall not learn."""
+        self.flow.log(reason, f"{command.verb}: {code} {detail or text}", {"command": command.verb, "code": code})
         return wire.format_reply(code, text)
 
     async def _announce_to_server(self, command: wire.Command) -> bytes | None:
         """Return the PORT or EPRT line to send instead; None if we have answered it ourselves."""
         try:
             binding = await self._bind_for_server(command)
-        except wire.FamilyError as error:
-            code, reason, text = 522, error.reason, f"{error}."
         except ProtocolError as error:
-            code, reason, text = 501, error.reason, f"{error}."
-        except PolicyError as error:
-            code, reason, text = 504, error.reason, f"{command.verb} refused: {error}."  # RFC 2577 section 3
+            code = 522 if isinstance(error, wire.FamilyError) else 501
+            refusal = self._refuse(command, code, f"{error}.", error.reason)
+        except PolicyError as error:  # RFC 2577 section 3
+            text = f"{command.verb} refused: that address and port are not allowed."
+            refusal = self._refuse(command, 504, text, error.reason, str(error))
         except BindError as error:
-            code, reason, text = 425, error.reason, f"No data connection: {error}."
+            refusal = self._refuse(command, 425, _NO_PORT, error.reason, str(error))
         else:
-            if command.verb == "PORT":
+            if command.verb == "PORT" and binding.endpoint.address.version == 4:
                 return b"PORT " + wire.format_port(binding.endpoint)
             return b"EPRT " + wire.format_eprt(binding.endpoint)
-        self._pipeline.answered_here(command, self._refuse(command, code, text, reason))
+        self._pipeline.answered_here(command, refusal)
         return None
 
     async def _bind_for_server(self, command: wire.Command) -> Binding:
@@ -176,8 +178,9 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         self._announced = command, binding
         return binding
 
-    def _give_up(self) -> None:
-        if self._announced:
+    def _give_up(self, command: wire.Command | None = None) -> None:
+        """Stop listening for the data connection, or only if it was that command which asked for it."""
+        if self._announced and (command is None or self._announced[0] is command):
             self._announced[1].release()
             self._announced = None
 
@@ -185,8 +188,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
 
     async def from_server(self, stream: Stream) -> None:
         """Send replies on, and announce our own endpoints in those to PASV and EPSV."""
-        limit = self.config.max_reply_line
-        async for raw in stream.lines(limit):
+        async for raw in stream.lines(self.config.max_reply_line):
             line = wire.split_line_end(raw, "server")
             code, single = wire.parse_reply(line)
             command = self._pipeline.awaited
@@ -194,7 +196,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 await self._drop_unsolicited(stream, line, code, single)
                 continue
             verb = command.verb if command else ""
-            if command and (self._is_ours(verb, code) or self._rules.reply(verb, code) is not Verdict.ACCEPT):
+            if command and (self._is_ours(command, code) or self._rules.reply(verb, code) is not Verdict.ACCEPT):
                 lines = [line] if single else await self._read_rest(stream, line, code)
                 stream.send(await self._treat_reply(command, code, lines))
             else:
@@ -205,8 +207,9 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 self._settle(command, code)
         self.flow.close()
 
-    def _is_ours(self, verb: str, code: int) -> bool:
-        return (verb, code) in (("PASV", 227), ("EPSV", 229), ("FEAT", 211))
+    def _is_ours(self, command: wire.Command, code: int) -> bool:
+        """Whether the reply is one that we rewrite. EPSV ALL asks for no port, so no reply to it holds one."""
+        return (command.verb, code) in (("PASV", 227), ("EPSV", 229), ("FEAT", 211)) and not command.is_epsv_all
 
     async def _pass_rest(self, stream: Stream, code: int) -> None:
         """Send the further lines of a reply on as they come."""
@@ -245,6 +248,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         if verdict is Verdict.ABORT or (verdict is Verdict.REJECT and code < 200):
             raise PolicyError(f"{code} to {verb} ends the session, by rule", reason="reply_refused")
         if verdict is Verdict.REJECT:
+            self._give_up(command)
             self.flow.log("reply_refused", f"{code} to {verb} is refused by policy", {"command": verb, "code": code})
             return wire.format_reply(550, "The reply is refused by policy.")
         if verb == "FEAT":
@@ -252,19 +256,18 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         return await self._announce_to_client(command, lines)
 
     def _hides(self, feature: str) -> bool:
-        return (
-            feature in NOT_OFFERED
-            or feature in self.config.hide_features
-            or self._rules.command(feature) is not Verdict.ACCEPT
-        )
+        return feature in self._hidden or self._rules.command(feature) is not Verdict.ACCEPT
 
     async def _announce_to_client(self, command: wire.Command, lines: list[bytes]) -> bytes:
         """Return the 227 or 229 reply to send instead; 425 if there is no endpoint to announce."""
         try:
             target = self._passive_target(command.verb, lines)
             binding = await self._expect(Side.CLIENT, target, command, announced_by=lines[-1][:3].decode("ascii"))
-        except AlgError as error:
-            return self._refuse(command, 425, f"No data connection: {error}.", error.reason)
+        except BindError as error:
+            return self._refuse(command, 425, _NO_PORT, error.reason, str(error))
+        except PolicyError as error:
+            text = "No data connection: what the server offers cannot be used."
+            return self._refuse(command, 425, text, error.reason, str(error))
         if command.verb == "PASV":
             return wire.format_passive(binding.endpoint)
         return wire.format_extended_passive(binding.endpoint.port)
@@ -291,8 +294,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     def _settle(self, command: wire.Command, code: int) -> None:
         """A command has its last reply."""
         if code >= 400:
-            if self._announced and self._announced[0] is command:
-                self._give_up()  # the server will not come
-            elif command.verb == "EPSV" and command.argument.upper() == b"ALL":
+            self._give_up(command)  # the server will not come
+            if command.is_epsv_all:
                 self._only_epsv = False
         self._pipeline.answered()

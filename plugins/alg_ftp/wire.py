@@ -21,14 +21,14 @@ _VERB = re.compile(rb"[A-Za-z][A-Za-z0-9]{0,15}")
 # (NAT slipstreaming). None of them is an FTP verb.
 _OTHER_PROTOCOL = re.compile(
     rb"(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI|REGISTER|INVITE|SUBSCRIBE|NOTIFY|DESCRIBE|SETUP"
-    rb"|EHLO|HELO|NICK|JOIN|PRIVMSG|[A-Za-z-]+:)(?: |$)"
+    rb"|EHLO|HELO|NICK|JOIN|PRIVMSG|[A-Za-z-]+:)(?: |\Z)"
 )
 
-_NUMBERS = rb"[0-9]{1,3}(?: *, *[0-9]{1,3}){5}"
-_SIX_NUMBERS = re.compile(_NUMBERS)
-_SIX_NUMBERS_IN_TEXT = re.compile(rb"(?<![0-9,])(" + _NUMBERS + rb")(?! *,| *[0-9])")
+_SIX_NUMBERS = re.compile(rb"[0-9]{1,3}(?: *, *[0-9]{1,3}){5}")
+# All numbers that stand in a row, in linear time; and the gap before one more that no comma separates.
+_NUMBERS_IN_TEXT = re.compile(rb"([0-9]++(?: *, *[0-9]++)*+)( +(?=[0-9]))?")
 _EPRT = re.compile(rb"([\x21-\x2f\x3a-\x7e])([0-9]{1,3})\1(.+?)\1([0-9]{1,5})\1")
-_EPSV_REPLY = re.compile(rb"\(([\x21-\x2f\x3a-\x7e])(?:\1|[0-9]{0,3}\1[0-9A-Fa-f.:]*)\1([0-9]{1,5})\1\)")
+_EPSV_REPLY = re.compile(rb"\(([\x21-\x2f\x3a-\x7e])[0-9]{0,3}\1[0-9A-Fa-f.:]*\1([0-9]{1,5})\1\)")
 
 
 class FamilyError(ProtocolError):
@@ -44,6 +44,11 @@ class Command:
     verb: str
     argument: bytes
     line: bytes
+
+    @property
+    def is_epsv_all(self) -> bool:
+        """Whether the client promises to use nothing but EPSV from here on (RFC 2428 section 4)."""
+        return self.verb == "EPSV" and self.argument.upper() == b"ALL"
 
 
 def split_line_end(raw: bytes, who: str) -> bytes:
@@ -116,11 +121,7 @@ def parse_port(argument: bytes) -> Endpoint:
     """
     if not _SIX_NUMBERS.fullmatch(argument):
         raise ProtocolError("PORT wants h1,h2,h3,h4,p1,p2", reason="bad_endpoint")
-    return _endpoint(argument)
-
-
-def _endpoint(numbers: bytes) -> Endpoint:
-    *address, high, low = (int(number) for number in numbers.split(b","))
+    *address, high, low = (int(number) for number in argument.split(b","))
     if max(*address, high, low) > 255:
         raise ProtocolError("a number of an FTP address is above 255", reason="bad_endpoint")
     return Endpoint.parse(".".join(map(str, address)), high * 256 + low)
@@ -139,11 +140,12 @@ def parse_passive(lines: list[bytes]) -> Endpoint | None:
     reply. The last line is asked first, then the others from the top. Exactly six numbers count.
     """
     for line in (lines[-1], *lines[:-1]):
-        for match in _SIX_NUMBERS_IN_TEXT.finditer(line[4:]):
-            try:
-                return _endpoint(match[1])
-            except ProtocolError:
-                continue
+        for match in _NUMBERS_IN_TEXT.finditer(line):
+            if match[2] is None:
+                try:
+                    return parse_port(match[1])
+                except ProtocolError:
+                    continue
     return None
 
 

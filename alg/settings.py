@@ -1,8 +1,12 @@
-"""Values of the relay's configuration: a route, its upstream, and the limits and times that hold for all routes."""
+"""What a host is told to do, as values: routes with their upstreams, and the limits and times that hold for all.
+
+They come from `alg.config`, or from whoever embeds a host.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from alg.core.model import Endpoint, Realm, Side
 from alg.core.plugin import StreamPlugin
@@ -63,3 +67,18 @@ class Limits:
     leases: LeaseLimits = field(default_factory=LeaseLimits)
     reserved_descriptors: int = 64
     """Kept free for listeners, logs and the like."""
+
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a daemon needs to know, validated."""
+
+    routes: tuple[Route, ...]
+    times: Times = field(default_factory=Times)
+    limits: Limits = field(default_factory=Limits)
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
