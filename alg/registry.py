@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections import defaultdict
 from importlib.metadata import EntryPoint, entry_points
 
@@ -46,6 +48,8 @@ class Registry:
         if len(entries) > 1:
             offers = " and ".join(sorted(str(entry.dist and entry.dist.name) for entry in entries))
             raise ConfigError(f"plugin {name!r} is offered by {offers}; uninstall one of them")
+        if colon and (here := os.getcwd()) not in sys.path:
+            sys.path.append(here)  # a plugin in the making lies where its author stands; last, so that it hides nothing
         if not entries and not colon:
             raise ConfigError(f"there is no plugin {name!r}; installed are {', '.join(self.names()) or 'none'}")
         try:

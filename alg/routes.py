@@ -1,6 +1,6 @@
 """The grammar of a route in one string: `SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT`.
 
-The same string stands on the command line and in the configuration file. Listen port 0 is any free port; the daemon
+SCHEME is the name of a plugin, or `module:Class` for one that is not packaged yet. The same string stands on the command line and in the configuration file. Listen port 0 is any free port; the daemon
 says which when it is ready.
 """
 
@@ -19,7 +19,7 @@ EXAMPLE = "ftp://203.0.113.2:21@10.77.1.1:2121"
 
 _HOST = r"(?:\[(?P<{0}6>[^\]]*)\]|(?P<{0}>[^@:\[\]/]+))"
 _ROUTE = re.compile(
-    r"(?P<scheme>[a-zA-Z][\w.+-]*)://"
+    r"(?P<scheme>[a-zA-Z][\w.+-]*(?P<attribute>:[a-zA-Z_]\w*)?)://"
     + _HOST.format("upstream")
     + r"(?::(?P<port>[0-9]+))?@(?:"
     + _HOST.format("listen")
@@ -38,7 +38,7 @@ def parse_route(text: str, registry: Registry) -> Route:
     match = _ROUTE.fullmatch(text)
     if not match:
         raise ConfigError(f"{text!r} is no route; a route is {GRAMMAR}, e.g. {EXAMPLE}")
-    plugin = registry.find(match["scheme"].lower())
+    plugin = registry.find(match["scheme"] if match["attribute"] else match["scheme"].lower())
     port = _port(match["port"], text) if match["port"] else plugin.default_port
     if port is None:
         raise ConfigError(f"{text!r}: {plugin.name} has no well-known port; write one behind the upstream's host")
