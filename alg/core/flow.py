@@ -169,6 +169,13 @@ class FlowMachine:
         """Whether the machine has said its last word: `CloseConnection` or `Abort`."""
         return self._ended
 
+    def discard(self) -> None:
+        """The host is done with this flow: let go of the plugin, so that no circle is left for the collector."""
+        self._ended = True
+        self._drop_coroutines()
+        self._directions = {}
+        del self._client, self._server, self.plugin
+
     def _flush(self) -> list[Command]:
         commands, self._commands = self._commands, []
         return commands

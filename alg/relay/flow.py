@@ -6,6 +6,7 @@ It decides nothing: what passes is the plugin's business, what may be listened f
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Protocol
 
 from alg.core.commands import (
@@ -114,25 +115,19 @@ class RelayedFlow:
     # From the sockets to the machine.
 
     def _readable(self, side: Side) -> None:
-        leg = self.legs[side]
+        leg, machine = self.legs[side], self._machine
+        assert machine is not None
         try:
             count = leg.receive()
         except OSError as error:
             leg.lose(error)
             return
-        if count is None:
-            return
         if count:
-            self._tell(DataReceived(side, bytes(RECEIVE_VIEW[:count])))
-        else:
+            event = DataReceived(side, bytes(RECEIVE_VIEW[:count]))
+            self._execute(machine.receive(event, self._loop.time()))
+        elif count == 0:
             leg.pause()
             self._tell(EofReceived(side))
-
-    def _read_client(self) -> None:
-        self._readable(Side.CLIENT)
-
-    def _read_server(self) -> None:
-        self._readable(Side.SERVER)
 
     def _lost_client(self, error: OSError) -> None:
         self._lost(Side.CLIENT, error)
@@ -151,8 +146,8 @@ class RelayedFlow:
             self._break()
 
     def _tell(self, event: Event) -> None:
-        assert self._machine is not None
-        self._execute(self._machine.receive(event, self._loop.time()))
+        if self._machine is not None:
+            self._execute(self._machine.receive(event, self._loop.time()))
 
     def fail(self, error: AlgError) -> None:
         """End the flow from outside: idle, drained, or the like. The client is told in its protocol where possible."""
@@ -204,11 +199,11 @@ class RelayedFlow:
             return  # as nearly always
         clear = client.queued < HIGH_WATER and server.queued < HIGH_WATER
         if clear and machine.wants_data(Side.CLIENT):
-            client.resume(self._read_client)
+            client.resume(partial(self._readable, Side.CLIENT))
         elif Side.CLIENT not in self._pumps:
             client.pause()
         if clear and machine.wants_data(Side.SERVER):
-            server.resume(self._read_server)
+            server.resume(partial(self._readable, Side.SERVER))
         elif Side.SERVER not in self._pumps:
             server.pause()
         if not clear:
@@ -295,9 +290,13 @@ class RelayedFlow:
         self._closed = True
         if self._linger:
             self._linger.cancel()
-        pumps, self._pumps = self._pumps, {}  # they know us: without them no circle is left for the collector
+        # Pumps and machine know us, or each other: without them no circle is left for the collector.
+        pumps, self._pumps = self._pumps, {}
         for pump in pumps.values():
             pump.stop()
+        machine, self._machine = self._machine, None
+        if machine:
+            machine.discard()
         for leg in self.legs.values():
             if not leg.closed:
                 leg.close()

@@ -15,7 +15,9 @@ from typing import Protocol
 Callback = Callable[[], None]
 
 _BATCH = 128
-"""Events taken in one go, before the loop turns to its timers."""
+"""Events taken in one go."""
+_BUSY, _TURNS = 4, 8
+"""After so many events at once there are likely more: take them before the loop turns to its timers, so often."""
 
 
 class Watcher(Protocol):
@@ -167,9 +169,16 @@ class Poller:
             del self._entries[fd]
 
     def _dispatch(self) -> None:
+        for _ in range(_TURNS):
+            events = self._epoll.poll(0, _BATCH)
+            self._dispatch_events(events)
+            if len(events) < _BUSY:
+                return
+
+    def _dispatch_events(self, ready: list[tuple[int, int]]) -> None:
         self._dispatching = True
         entries = self._entries
-        for fd, events in self._epoll.poll(0, _BATCH):
+        for fd, events in ready:
             entry = entries.get(fd)
             # `told` is 0 for a descriptor that was closed and given out anew since the kernel spoke.
             if entry is None or not entry.told:

@@ -106,6 +106,7 @@ class RelayedSession:
                 Side.SERVER: Leg(sockets.endpoint_of(server.getsockname()), target),
             }
             machine = FlowMachine(self._plugin, self.core, client=self.legs[Side.CLIENT], server=self.legs[Side.SERVER])
+            self._plugin = None
         if wanted("session_open"):
             self.write("session_open", f"{self.peer} -> {target}")
         self.master = RelayedFlow(
