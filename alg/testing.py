@@ -18,7 +18,9 @@ from alg.core.commands import (
     CloseConnection,
     Command,
     OpenBinding,
+    Record,
     Report,
+    ReportRewrite,
     SendData,
     SendEof,
     Splice,
@@ -90,7 +92,7 @@ class Playbook:
         self.expectations: list[Expectation] = []
         self.listeners: dict[int, Endpoint] = {}
         """Where each binding listened, by its number; also those that are closed by now."""
-        self.records: list[Report] = []
+        self.records: list[Record] = []
         self.ended: set[Side] = set()
         """The sides that were told that nothing more will come."""
         self.closed = False
@@ -179,7 +181,7 @@ class Playbook:
                 self.session.release(command.number)
             elif isinstance(command, Splice):
                 self._spliced.add(command.side)
-            elif isinstance(command, Report):
+            elif isinstance(command, Report | ReportRewrite):
                 self.records.append(command)
             else:
                 self._close(command)

@@ -52,12 +52,19 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/testing.py": PURE | {"alg.core"},
     "alg/conversation.py": PURE | {"alg.core", "alg.testing", "tomllib", "pathlib"},
     "alg/registry.py": ANY | {"alg.core", "alg.plugin"},
-    "alg/config.py": ANY | {"alg.core", "alg.plugin", "alg.registry", "pydantic", "pydantic_core"},
-    "alg/relay/": ANY | {"alg", "alg.core", "alg.plugin", "alg.registry", "alg.config", "uvloop"},
-    "alg/mitm/": ANY | {"alg", "alg.core", "alg.plugin", "alg.registry", "alg.config", "mitmproxy"},
-    "alg/": ANY
-    | {"alg", "alg.core", "alg.plugin", "alg.testing", "alg.conversation"}
-    | {"alg.registry", "alg.config", "alg.relay", "click", "pydantic"},
+    "alg/settings.py": PURE | {"alg.core"},
+    "alg/routes.py": PURE | {"alg.core", "alg.registry", "alg.settings"},
+    "alg/config.py": ANY | {"alg.core", "alg.registry", "alg.routes", "alg.settings", "pydantic"},
+    "alg/explain.py": PURE
+    | {"alg.core", "alg.testing", "alg.conversation", "alg.config", "alg.registry", "alg.settings"},
+    "alg/relay/": ANY | {"alg", "alg.core", "alg.registry", "alg.settings"},
+    "alg/mitm/": ANY | {"alg", "alg.core", "alg.registry", "alg.config", "alg.settings", "mitmproxy"},
+    "alg/notify.py": ANY,
+    "alg/daemon.py": ANY | {"alg.notify", "alg.registry", "alg.relay", "alg.settings", "uvloop"},
+    "alg/__main__.py": frozenset({"alg.cli"}),
+    "alg/cli.py": ANY
+    | {"alg", "alg.core", "alg.conversation", "alg.explain", "alg.registry", "alg.config", "alg.routes"}
+    | {"alg.settings", "alg.daemon", "alg.relay", "click"},
     "plugins/": PURE | CODECS | {"alg.plugin"},
 }
 PURE_PLACES = ("alg/core/", "alg/plugin.py", "alg/testing.py", "plugins/")

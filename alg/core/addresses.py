@@ -74,6 +74,8 @@ def forms(address: Address) -> tuple[Address, ...]:
 
 def is_this_host(address: Address) -> bool:
     """Whether the address means "this host" to a socket: loopback, or the unspecified address, in any spelling."""
+    if isinstance(address, IPv4Address):
+        return int(address) >> 24 in (0, 127)
     return any(form in network for form in forms(address) for network in _THIS_HOST if form.version == network.version)
 
 
@@ -95,11 +97,13 @@ def is_unicast(address: Address) -> bool:
 
 def _is_group(address: Address) -> bool:
     if isinstance(address, IPv4Address):
-        return address.packed[0] >= 0xE0  # multicast 224/4, reserved 240/4, broadcast
+        return int(address) >> 28 >= 0xE  # multicast 224/4, reserved 240/4, broadcast
     return address.is_multicast
 
 
 def within(address: Address, networks: tuple[Network, ...]) -> bool:
     """Whether one of the networks holds the address itself; a form that hides in it never grants anything."""
+    if not networks:
+        return False
     address = canonical(address)
     return any(address.version == network.version and address in network for network in networks)

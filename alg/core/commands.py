@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
+from alg.core.addresses import Address
 from alg.core.errors import AlgError
 from alg.core.model import Endpoint, Expectation, Side
 
@@ -79,6 +80,48 @@ class Report:
     fields: Mapping[str, str | int | Endpoint]
 
 
+@dataclass(frozen=True, slots=True)
+class ReportRewrite:
+    """Write the record of a rewrite: what stands for what from now on, for whom, how often and how long.
+
+    It composes its words only when it is asked for them, since it comes with every data connection.
+    """
+
+    number: int
+    expectation: Expectation
+    endpoint: Endpoint
+    sources: tuple[Address, ...]
+    announced_by: str
+
+    reason: ClassVar[str] = "rewrite"
+
+    @property
+    def message(self) -> str:
+        """`227 10.0.0.5:40112 -> 203.0.113.1:20003 for 10.77.1.2, once, 60 s`"""
+        expectation = self.expectation
+        times = {None: "any number", 1: "once"}.get(expectation.limit, f"{expectation.limit} times")
+        words = f"{self.announced_by} {expectation.target} -> {self.endpoint} for {self._names}"
+        return f"{words}, {times}, {expectation.lifetime:g} s".lstrip()
+
+    @property
+    def fields(self) -> Mapping[str, str | int | Endpoint]:
+        """The same for machines."""
+        return {
+            "announced_by": self.announced_by,
+            "origin": self.expectation.origin.value,
+            "target": str(self.expectation.target),
+            "endpoint": self.endpoint,
+            "sources": self._names,
+            "lifetime": f"{self.expectation.lifetime:g}",
+            "lease": self.number,
+        }
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(str(source) for source in self.sources)
+
+
+Record: TypeAlias = Report | ReportRewrite
 Command: TypeAlias = (
-    SendData | SendEof | OpenBinding | CloseBinding | StartTls | Splice | CloseConnection | Abort | Report
+    SendData | SendEof | OpenBinding | CloseBinding | StartTls | Splice | CloseConnection | Abort | Record
 )

@@ -7,8 +7,9 @@ Promise to plugins: `await` is answered by this machine alone, so they are the s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from types import CoroutineType
 from typing import TypeAlias
 
 from alg.core.commands import (
@@ -18,6 +19,7 @@ from alg.core.commands import (
     Command,
     OpenBinding,
     Report,
+    ReportRewrite,
     SendData,
     SendEof,
     Splice,
@@ -54,15 +56,21 @@ class _Direction:
         self.opaque = False
 
 
-async def _run(treat: Callable[[Stream], Awaitable[None]], stream: Stream) -> None:
-    """Run a plugin's method; one that lacks its `async` fails here, where it ends the session."""
-    await treat(stream)
-
-
 class FlowMachine:
     """One flow: a plugin instance between two legs."""
 
-    __slots__ = ("_commands", "_directions", "_ended", "_handshakes", "legs", "now", "plugin", "session")
+    __slots__ = (
+        "_client",
+        "_commands",
+        "_directions",
+        "_ended",
+        "_handshakes",
+        "_server",
+        "legs",
+        "now",
+        "plugin",
+        "session",
+    )
 
     def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg) -> None:
         self.plugin = plugin
@@ -70,11 +78,12 @@ class FlowMachine:
         self.legs = {Side.CLIENT: client, Side.SERVER: server}
         self._commands: list[Command] = []
         self._ended = False
-        self._handshakes: set[Side] = set()
+        self._handshakes: frozenset[Side] = frozenset()
         self.now = 0.0
         """Seconds of the host's monotonic clock at the last event."""
         plugin.flow = Flow(self)
-        self._directions = {side: _Direction(Stream(side, self._send)) for side in Side}
+        self._client, self._server = (_Direction(Stream(side, self._send)) for side in Side)
+        self._directions = {Side.CLIENT: self._client, Side.SERVER: self._server}
 
     # For hosts.
 
@@ -89,9 +98,22 @@ class FlowMachine:
                 self._commands.append(Splice(side))
         for side, direction in self._directions.items():
             if not direction.opaque and not self._ended:
-                direction.coroutine = _run(treats[side], direction.stream)
-                self._step(side)
+                self._begin(side, treats[side])
         return self._flush()
+
+    def _begin(self, side: Side, treat: Callable[[Stream], object]) -> None:
+        """Call a plugin's method; one that lacks its `async` has been run by that, and ends its session."""
+        name = f"{self.plugin.name}: {treat.__name__}"
+        try:
+            coroutine = treat(self._directions[side].stream)
+        except Exception as problem:  # noqa: BLE001 - as in `_step`
+            self._abort(PluginError(f"plugin {name} raised {type(problem).__name__}: {problem}"))
+            return
+        if isinstance(coroutine, CoroutineType):
+            self._directions[side].coroutine = coroutine
+            self._step(side)
+        else:
+            self._abort(PluginError(f"plugin {name} is no `async def`"))
 
     def receive(self, event: Event, now: float = 0.0) -> list[Command]:
         """Say what happened, and when; return what to do now. Events that come after the end are ignored."""
@@ -104,7 +126,8 @@ class FlowMachine:
                     self._step(event.side)
             else:
                 self._receive_other(event)
-        return self._flush()
+        commands, self._commands = self._commands, []
+        return commands
 
     def _receive_other(self, event: Event) -> None:
         if isinstance(event, EofReceived):
@@ -116,14 +139,14 @@ class FlowMachine:
             if not self._answer(event.number, event.endpoint, None):
                 self.release(event.number)  # whoever asked for it is gone
         elif isinstance(event, TlsStarted):
-            self._handshakes.discard(event.side)
+            self._handshakes -= {event.side}
             self.legs[event.side] = replace(self.legs[event.side], secure=True)
             self._answer(event.side, None, None)
         elif isinstance(event, CommandFailed):
             if isinstance(event.command, int):
                 self.session.release(event.command)
             else:
-                self._handshakes.discard(event.command)
+                self._handshakes -= {event.command}
             self._answer(event.command, None, event.error)
         else:
             assert isinstance(event, ConnectionLost), "there is no other event"
@@ -133,6 +156,13 @@ class FlowMachine:
         """Whether the host should read that side; this is the whole of backpressure."""
         direction = self._directions[side]
         return not self._ended and direction.waits_for is direction.stream and side not in self._handshakes
+
+    @property
+    def wants_both(self) -> bool:
+        """Whether the host should read both sides; asked after each piece of data."""
+        client, server = self._client, self._server
+        waiting = client.waits_for is client.stream and server.waits_for is server.stream
+        return waiting and not self._ended and not self._handshakes
 
     @property
     def ended(self) -> bool:
@@ -235,7 +265,7 @@ class FlowMachine:
                     f"the {direction.stream.side.value} sent {direction.stream.buffered} bytes before the TLS handshake",
                     reason="bytes_before_tls",
                 )
-        self._handshakes.add(side)
+        self._handshakes |= {side}
         self._commands.append(StartTls(side))
 
     def _refuse_after_end(self) -> None:
@@ -262,24 +292,10 @@ class FlowMachine:
         self._commands.append(Report(reason, message, fields))
 
     def report_rewrite(self, number: int, expectation: Expectation, endpoint: Endpoint, announced_by: str) -> None:
-        """Record what stands for what from now on, for whom, how often and how long."""
+        """Record what stands for what from now on."""
         lease = self.session.find(number)
-        sources = ", ".join(str(source) for source in lease.sources) if lease else ""
-        times = {None: "any number", 1: "once"}.get(expectation.limit, f"{expectation.limit} times")
-        target = expectation.target
-        self.report(
-            "rewrite",
-            f"{announced_by} {target} -> {endpoint} for {sources}, {times}, {expectation.lifetime:g} s".lstrip(),
-            {
-                "announced_by": announced_by,
-                "origin": expectation.origin.value,
-                "target": str(target),
-                "endpoint": endpoint,
-                "sources": sources,
-                "lifetime": f"{expectation.lifetime:g}",
-                "lease": number,
-            },
-        )
+        sources = lease.sources if lease else ()
+        self._commands.append(ReportRewrite(number, expectation, endpoint, sources, announced_by))
 
     def _abort(self, error: AlgError) -> None:
         """Fail closed: the session ends, and the client is told so in its protocol where that is still possible."""

@@ -24,6 +24,8 @@ class Side(enum.Enum):
 
     # A plain attribute, filled in below: this is asked for every piece of data.
     other: Side
+    # Each member is a single object; the hash of an Enum, by name, costs a call in Python.
+    __hash__ = object.__hash__
 
 
 Side.CLIENT.other, Side.SERVER.other = Side.SERVER, Side.CLIENT
@@ -57,6 +59,9 @@ class Endpoint:
         elif not 0 <= port <= 65535:
             raise ProtocolError(f"not a port: {port}", reason="bad_port")
         return cls(parse_address(address), port)
+
+    def __hash__(self) -> int:
+        return hash((int(self.address), self.port))  # that of an address goes through its text
 
     def to_bytes(self, separator: bytes) -> bytes:
         """Return `address separator port` in ASCII; an IPv6 address in the form of RFC 5952, without brackets."""

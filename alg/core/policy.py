@@ -38,11 +38,11 @@ class Rules:
 
     def command(self, verb: str) -> Verdict:
         """The verdict on a command: `VERB`, else `*`."""
-        return self._first(verb, "*")
+        return self._first(verb, "*") if self.table else Verdict.ACCEPT
 
     def reply(self, verb: str, code: int) -> Verdict:
         """The verdict on a reply to a command: `VERB CODE`, else `VERB *`, else `* CODE`, else `* *`."""
-        return self._first(f"{verb} {code}", f"{verb} *", f"* {code}", "* *")
+        return self._first(f"{verb} {code}", f"{verb} *", f"* {code}", "* *") if self.table else Verdict.ACCEPT
 
     def over(self, base: Rules) -> Rules:
         """These rules on top of others: where both have an entry, ours holds."""
@@ -58,11 +58,13 @@ class TargetRules:
 
     `networks` may be named besides the announcer's own address; loopback only by a network that lies in it, since
     `0.0.0.0/0` says "anybody" and not "this host too". `min_port` is the lowest port that may be announced (RFC 2577
-    section 3: those below 1024 are services).
+    section 3: those below 1024 are services). `loopback`: the operator put this side on loopback, so the announcer's
+    own address may be a loopback address.
     """
 
     networks: tuple[Network, ...] = ()
     min_port: int = 1024
+    loopback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,12 @@ class Gate:
 
     def is_own_socket(self, target: Endpoint) -> bool:
         """Whether a socket of the gateway listens at that endpoint, or at a form that hides in it."""
-        addresses = forms(target.address)
-        if any(Endpoint(address, target.port) in self._own_sockets for address in addresses):
+        if target in self._own_sockets:
             return True
-        return target.port in self._wildcard_ports and any(map(self._is_own_address, addresses))
+        hidden = forms(target.address)[1:]
+        if any(Endpoint(address, target.port) in self._own_sockets for address in hidden):
+            return True
+        return target.port in self._wildcard_ports and any(map(self._is_own_address, (target.address, *hidden)))
 
     # Targets.
 
@@ -126,13 +130,15 @@ class Gate:
         """
         address = target.address
         allowed_by_name = within(address, rules.networks)
+        its_own = address == canonical(announcer.peer.address)
         if self.is_own_socket(target):
             raise PolicyError(f"{target} is a socket of this gateway", reason="self_target")
-        if is_this_host(address) and not names_this_host(address, rules.networks):
+        loopback_is_meant = (rules.loopback and its_own) or names_this_host(address, rules.networks)
+        if is_this_host(address) and not loopback_is_meant:
             raise PolicyError(f"{target} means this host; allow it by name if that is meant", reason="self_target")
         if not is_unicast(address):
             raise PolicyError(f"{target} is no address of a single host", reason="bad_address")
-        if address != canonical(announcer.peer.address) and not allowed_by_name:
+        if not its_own and not allowed_by_name:
             raise PolicyError(
                 f"{target} is a third party's address, {announcer.peer.address} may only announce its own",
                 reason="third_party_address",

@@ -1,24 +1,27 @@
 """The pool of ports for dynamic listeners: hard to guess, late to return, never the same twice at once.
 
 Port 0 is not used for them: it never picks a port in TIME_WAIT and starves under load. The pool walks its range as a
-random permutation and shuffles anew at each round (RFC 2577 section 6 asks for ports that cannot be guessed).
+random permutation, anew in each round (RFC 2577 section 6 asks for ports that cannot be guessed).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable
 
 from alg.core.model import PortRange
 
 
 class PortPool:
-    """The ports of one range at one local address. `shuffle` must draw from a cryptographic source."""
+    """The ports of one range at one local address.
 
-    __slots__ = ("_rest", "_returned", "_shuffle", "_taken", "ports")
+    `below(n)` must draw a number from 0 to n - 1 from a cryptographic source.
+    """
 
-    def __init__(self, ports: PortRange, shuffle: Callable[[MutableSequence[int]], None]) -> None:
+    __slots__ = ("_below", "_rest", "_returned", "_taken", "ports")
+
+    def __init__(self, ports: PortRange, below: Callable[[int], int]) -> None:
         self.ports = ports
-        self._shuffle = shuffle
+        self._below = below
         self._rest: list[int] = []
         self._returned = list(range(ports.low, ports.high + 1))
         self._taken: set[int] = set()
@@ -27,10 +30,12 @@ class PortPool:
         """Take a port out of the pool; None when all are taken."""
         if not self._rest:
             self._rest, self._returned = self._returned, []
-            self._shuffle(self._rest)
         if not self._rest:
             return None
-        port = self._rest.pop()
+        # A step of Fisher and Yates: shuffled as far as it is used.
+        drawn = self._below(len(self._rest))
+        port, self._rest[drawn] = self._rest[drawn], self._rest[-1]
+        self._rest.pop()
         self._taken.add(port)
         return port
 

@@ -47,20 +47,23 @@ class Stream:
             ProtocolError: the line with its end is longer than `limit` bytes (`line_too_long`), or the stream ended
                 inside a line (`truncated`).
         """
-        while True:
-            end = self._buffer.find(b"\n", self._searched) + 1
-            if end > limit or (not end and len(self._buffer) >= limit):
-                raise ProtocolError(
-                    f"the {self.side.value} sent a line of more than {limit} bytes", reason="line_too_long"
-                )
-            if end:
-                return self._take(end)
-            self._searched = len(self._buffer)  # what was searched once is not searched again
-            if self._ended:
-                if self._buffer:
-                    raise ProtocolError(f"the {self.side.value} ended inside a line", reason="truncated")
-                return b""
+        while (line := self.take_line(limit)) is None:
             await suspend(self)
+        return line
+
+    def take_line(self, limit: int) -> bytes | None:
+        """As `read_line`, but return None where that would wait."""
+        end = self._buffer.find(b"\n", self._searched) + 1
+        if end > limit or (not end and len(self._buffer) >= limit):
+            raise ProtocolError(f"the {self.side.value} sent a line of more than {limit} bytes", reason="line_too_long")
+        if end:
+            return self._take(end)
+        self._searched = len(self._buffer)  # what was searched once is not searched again
+        if not self._ended:
+            return None
+        if self._buffer:
+            raise ProtocolError(f"the {self.side.value} ended inside a line", reason="truncated")
+        return b""
 
     async def read_exactly(self, count: int) -> bytes:
         """Read `count` bytes, no more and no less.
@@ -123,9 +126,13 @@ class Stream:
         return self._ended
 
     def _take(self, count: int) -> bytes:
-        data = bytes(self._buffer[:count])
-        del self._buffer[:count]
         self._searched = 0
+        if count == len(self._buffer):
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        else:
+            data = bytes(self._buffer[:count])
+            del self._buffer[:count]
         return data
 
 
@@ -144,8 +151,12 @@ class Lines:
     def __aiter__(self) -> Lines:
         return self
 
-    async def __anext__(self) -> bytes:
-        line = await self._stream.read_line(self._limit)
+    @types.coroutine
+    def __anext__(self) -> Generator[object, object, bytes]:
+        # `read_line` once more, in one frame instead of three: this is where a plugin spends its life.
+        stream = self._stream
+        while (line := stream.take_line(self._limit)) is None:
+            yield stream
         if not line:
             raise StopAsyncIteration
         return line

@@ -66,7 +66,7 @@ class FtpConfig:
     max_user: int = 128
     max_outstanding: int = 64
     """Commands that may wait for their reply."""
-    command_rate: int = 500
+    command_rate: int = 10_000
     """Commands a second, on average; bursts of twice as many are taken."""
 
     def __post_init__(self) -> None:

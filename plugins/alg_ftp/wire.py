@@ -16,7 +16,6 @@ LINE_END = b"\r\n"
 # RFC 854: a client may put IP (interrupt process) and DM (data mark, sent urgent) before ABOR and STAT (RFC 959 4.1.3).
 _TELNET_SIGNALS = re.compile(rb"(?:\xff[\xf4\xf2])*")
 _VERB = re.compile(rb"[A-Za-z][A-Za-z0-9]{0,15}")
-_REPLY = re.compile(rb"([1-5][0-9][0-9])([ -]|\Z)")
 
 # The first word of a request, or of a header, of another text protocol: somebody had a browser or a phone talk to us
 # (NAT slipstreaming). None of them is an FTP verb.
@@ -76,11 +75,11 @@ def parse_command(line: bytes) -> Command:
         ProtocolError: it is none: no verb of letters and digits (`bad_command`), telnet codes other than the signals
             before a verb (`telnet_code`), a request of another protocol (`wrong_protocol`).
     """
-    signals = _TELNET_SIGNALS.match(line)
+    signals = _TELNET_SIGNALS.match(line) if line[:1] == b"\xff" else None
     body = line[signals.end() :] if signals else line
+    verb, _, argument = body.partition(b" ")
     if _OTHER_PROTOCOL.match(body):
         raise ProtocolError("the client speaks another protocol than FTP", reason="wrong_protocol")
-    verb, _, argument = body.partition(b" ")
     if not _VERB.fullmatch(verb):
         if b"\xff" in verb:
             raise ProtocolError("the client sent a telnet code inside a command", reason="telnet_code")
@@ -94,10 +93,11 @@ def parse_reply(line: bytes) -> tuple[int, bool]:
     Raises:
         ProtocolError: it does not begin with a code from 100 to 599 and a space, hyphen or line end (`bad_reply`).
     """
-    match = _REPLY.match(line)
-    if not match:
+    code, mark = line[:3], line[3:4]
+    # `isdigit` of bytes knows ASCII digits only.
+    if len(code) < 3 or not code.isdigit() or not b"1" <= code < b"6" or mark not in (b" ", b"-", b""):
         raise ProtocolError("the server sent a reply without a reply code", reason="bad_reply")
-    return int(match[1]), match[2] != b"-"
+    return int(code), mark != b"-"
 
 
 def is_last_line(line: bytes, code: int) -> bool:

@@ -169,8 +169,8 @@ class Generating(Echo):
         (Stealing, "awaited something that is not of alg.plugin"),
         (ReadingOn, "reads on after splice()"),
         (SendingOn, "sends to the server after that direction was spliced"),
-        (Synchronous, "raised TypeError"),
-        (Generating, "raised TypeError"),
+        (Synchronous, "is no `async def`"),
+        (Generating, "is no `async def`"),
     ],
 )
 def test_a_plugin_that_misbehaves_ends_its_session(plugin: type[Echo], words: str) -> None:
@@ -179,7 +179,7 @@ def test_a_plugin_that_misbehaves_ends_its_session(plugin: type[Echo], words: st
     commands += machine.receive(FROM_CLIENT)
     error = aborted(commands)
     assert isinstance(error, PluginError)
-    assert str(error).startswith("plugin echo ")
+    assert str(error).startswith("plugin echo")
     assert words in str(error)
     assert machine.receive(FROM_CLIENT) == machine.receive(FROM_SERVER) == []
 

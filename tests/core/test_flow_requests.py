@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alg.core.commands import CloseBinding, OpenBinding, Report, SendData, Splice, StartTls
+from alg.core.commands import CloseBinding, OpenBinding, ReportRewrite, SendData, Splice, StartTls
 from alg.core.events import BindingOpened, CommandFailed, DataReceived, TlsStarted
 from alg.core.model import Expectation
 from alg.plugin import BindError, Binding, ConnectError, Side, Stream, StreamPlugin
@@ -37,7 +37,7 @@ def test_an_expectation_becomes_a_binding() -> None:
     (command,) = machine.receive(FROM_CLIENT)
     assert command == OpenBinding(1, Expectation.usual(Side.CLIENT, TARGET))
     report, send = machine.receive(BindingOpened(1, LISTENER))
-    assert isinstance(report, Report)
+    assert isinstance(report, ReportRewrite)
     assert report.message == f"ASK {TARGET} -> {LISTENER} for 10.77.1.2, once, 60 s"
     assert report.fields["lease"] == 1
     assert send == SendData(Side.CLIENT, b"10.77.1.1 20001\n")
@@ -56,7 +56,7 @@ def test_the_record_of_a_rewrite_says_how_often(limit: int | None, words: str) -
     machine, _ = started(Asking)
     machine.session.release(1)
     report = machine.receive(BindingOpened(1, LISTENER))[0]
-    assert isinstance(report, Report)
+    assert isinstance(report, ReportRewrite)
     assert report.message == f"{TARGET} -> {LISTENER} for , {words}, 0.5 s"
 
 

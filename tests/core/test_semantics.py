@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alg.core.commands import Abort, CloseConnection, Command, OpenBinding, Report, SendData, Splice, StartTls
+from alg.core.commands import (
+    Abort,
+    CloseConnection,
+    Command,
+    OpenBinding,
+    Report,
+    ReportRewrite,
+    SendData,
+    Splice,
+    StartTls,
+)
 from alg.core.errors import AlgError, BindError, ConnectError, ProtocolError, TlsError
 from alg.core.events import (
     BindingOpened,
@@ -62,7 +72,7 @@ def test_1_the_port_exists_before_the_bytes() -> None:
     assert machine.receive(FROM_SERVER) == [SendData(Side.CLIENT, b"y\n")]
     assert machine.receive(FROM_CLIENT) == []
     report, *sent = machine.receive(BindingOpened(1, LISTENER))
-    assert isinstance(report, Report)
+    assert isinstance(report, ReportRewrite)
     assert sent == [SendData(Side.SERVER, each) for each in (b"10.77.1.1 20001\n", b"after\n", b"x\n")]
 
 

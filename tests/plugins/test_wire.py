@@ -187,7 +187,6 @@ PATTERNS = {name: each for name, each in vars(wire).items() if isinstance(each, 
 USED = {
     "_TELNET_SIGNALS": "match",
     "_VERB": "fullmatch",
-    "_REPLY": "match",
     "_OTHER_PROTOCOL": "match",
     "_SIX_NUMBERS": "fullmatch",
     "_NUMBERS_IN_TEXT": "finditer",

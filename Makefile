@@ -1,0 +1,49 @@
+# make demo   shows the gateway at work        make test   the tests that this machine can run
+# make lint   ruff and mypy --strict           make peers  real servers and clients in network namespaces (root)
+# make bench  ratios against HAProxy, kernel NAT, ftp-proxy, mod_proxy (root)
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test lint peers mutants bench clean
+
+# uv where it is there (seconds), else venv and pip (a minute).
+$(READY): pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,lint,speed]' hatchling; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint,speed]' hatchling; \
+	fi
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python -m tests.demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+	@$(BIN)/python -m tests.left_out
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants
+
+peers: $(READY)
+	$(BIN)/python -m tests.peers --install
+	$(BIN)/python -m tests.peers
+	$(BIN)/python -m tests.peers.odd
+	$(BIN)/python -m tests.peers.big
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench --install
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m alg`."""
+
+from alg.cli import main
+
+main(prog_name="alg")

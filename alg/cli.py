@@ -1,0 +1,156 @@
+"""The command line: arguments, exit codes, and errors as one line each. What the commands do lives elsewhere.
+
+Exit codes: 0 fine; 1 failure (also: sessions were cut off at the end of the drain time); 2 usage; 71 a listener cannot
+be opened; 78 bad configuration.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import click
+
+from alg import __version__, conversation, daemon, explain
+from alg.config import Overrides, load
+from alg.core.addresses import Address, parse_address
+from alg.core.errors import AlgError, BindError, ConfigError, ProtocolError
+from alg.core.model import PortRange
+from alg.registry import Registry
+from alg.relay import records
+from alg.routes import EXAMPLE, GRAMMAR, parse_ports
+from alg.settings import Settings
+
+EXIT_CANNOT_LISTEN = 71
+EXIT_BAD_CONFIG = 78
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class _Ports(click.ParamType[PortRange]):
+    name = "LOW-HIGH"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> PortRange:
+        try:
+            return parse_ports(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Address(click.ParamType[Address]):
+    name = "ADDR"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        try:
+            return parse_address(value)
+        except ProtocolError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _versions() -> str:
+    parts = [f"alg {__version__}", f"Python {platform.python_version()}", f"{platform.system()} {platform.release()}"]
+    for name in ("pydantic", "click", "uvloop"):
+        try:
+            parts.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            parts.append(f"{name} not installed")
+    return ", ".join(parts)
+
+
+def _fail(error: AlgError) -> NoReturn:
+    for line in str(error).splitlines():
+        click.echo(f"alg: {line}", err=True)
+    codes = {ConfigError: EXIT_BAD_CONFIG, BindError: EXIT_CANNOT_LISTEN}
+    sys.exit(codes.get(type(error), 1))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message=_versions())
+def main() -> None:
+    """An application-layer gateway: relays FTP and other protocols that carry network addresses in their payload,
+    rewrites these addresses, and opens the data channels that they promise."""
+
+
+def _settings_options(command: F) -> F:
+    """The options that say what a configuration file says."""
+    for option in (
+        click.argument("routes", metavar="[ROUTE]...", nargs=-1),
+        click.option(
+            "-c", "--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file with routes."
+        ),
+        click.option("--ports", type=_Ports(), help="Where data channels listen, on both sides."),
+        click.option("--advertise-client", type=_Address(), help="The address to write into what clients get."),
+        click.option("--advertise-server", type=_Address(), help="The address to write into what servers get."),
+        click.option(
+            "--drain",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="Time for sessions to finish after SIGTERM (default 30).",
+        ),
+        click.option("--log-format", type=click.Choice(["text", "json"]), help="Default: text."),
+        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Default: info."),
+    ):
+        command = option(command)
+    return command
+
+
+def _load(config: Path | None, registry: Registry, options: dict[str, object]) -> Settings:
+    try:
+        return load(config, registry, Overrides(**options))  # type: ignore[arg-type]
+    except AlgError as error:
+        _fail(error)
+
+
+@main.command(epilog=f"ROUTE is {GRAMMAR}, e.g. {EXAMPLE}")
+@_settings_options
+def run(config: Path | None, **options: object) -> None:
+    """Relay the routes until SIGTERM; a second SIGTERM stops at once."""
+    registry = Registry()
+    settings = _load(config, registry, options)
+    records.set_up(style=settings.log_format, level=settings.log_level)
+    try:
+        drained = daemon.run(settings, registry)
+    except AlgError as error:
+        _fail(error)
+    sys.exit(0 if drained else 1)
+
+
+@main.command()
+@click.argument("config", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+def check(config: Path) -> None:
+    """Validate a configuration FILE and show what it would do."""
+    settings = _load(config, Registry(), {})
+    for line in explain.settings(settings):
+        click.echo(line)
+
+
+@main.command()
+def plugins() -> None:
+    """List the installed plugins and where they come from."""
+    registry = Registry()
+    failed = False
+    for name in registry.names():
+        try:
+            plugin = registry.find(name)
+        except ConfigError as error:
+            click.echo(f"{name}  cannot be used: {error}")
+            failed = True
+        else:
+            summary = (plugin.__doc__ or "").strip().partition("\n")[0]
+            click.echo(f"{name}  {summary}  ({registry.origin(name)})")
+    sys.exit(1 if failed else 0)
+
+
+@main.command(name="explain")
+@click.argument("path", metavar="CONVERSATION", type=click.Path(path_type=Path, dir_okay=False))
+def explain_conversation(path: Path) -> None:
+    """Play a CONVERSATION to its plugin without a network, and show what would be rewritten and opened, and why."""
+    try:
+        for line in explain.conversation(conversation.load(path), Registry()):
+            click.echo(line)
+    except AlgError as error:
+        _fail(error)

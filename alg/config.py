@@ -1,0 +1,237 @@
+"""The configuration: TOML and command line into frozen values, strictly. All errors come at once, each with its path.
+
+An unknown key, a wrong type or a bad value never becomes a default: the file is taken whole or not at all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+
+from alg.core.addresses import Address, Network, parse_address
+from alg.core.errors import ConfigError, ProtocolError
+from alg.core.model import PortRange, Realm, Side
+from alg.core.plugin import StreamPlugin
+from alg.core.policy import LeaseLimits, TargetRules
+from alg.registry import Registry
+from alg.routes import parse_ports, parse_route
+from alg.settings import Limits, LogFormat, LogLevel, Route, Settings, Times
+
+
+def _from_text(parse: Callable[[str], object]) -> PlainValidator:
+    """A validator that takes text only, and says what is wrong with it."""
+
+    def validate(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError(f"must be text, not {type(value).__name__}")  # noqa: TRY004 - pydantic collects ValueErrors
+        try:
+            return parse(value)
+        except ProtocolError as error:
+            raise ValueError(str(error)) from None
+
+    return PlainValidator(validate)
+
+
+_Address = Annotated[Address, _from_text(parse_address)]
+_Network = Annotated[Network, _from_text(ip_network)]
+_Ports = Annotated[PortRange, _from_text(parse_ports)]
+_Seconds = Annotated[float, Field(gt=0)]
+_Count = Annotated[int, Field(ge=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+class _SideTable(_Table):
+    bind: _Address | None = None
+    advertise: _Address | None = None
+    ports: _Ports | None = None
+    targets: tuple[_Network, ...] = ()
+    min_port: Annotated[int, Field(ge=0, le=65535)] = 1024
+
+
+class _RouteTable(_Table):
+    route: str
+    client: _SideTable = _SideTable()
+    server: _SideTable = _SideTable()
+    options: dict[str, object] = Field(default_factory=dict)
+
+
+class _TimesTable(_Table):
+    connect: _Seconds = 10.0
+    idle: _Seconds = 900.0
+
+
+class _LimitsTable(_Table):
+    sessions: _Count = 100_000
+    sessions_per_client: _Count = 10_000
+    leases: _Count = 4096
+    leases_per_client: _Count = 256
+    leases_per_session: _Count = 16
+
+
+class _File(_Table):
+    ports: _Ports | None = None
+    advertise_client: _Address | None = None
+    advertise_server: _Address | None = None
+    drain: _Seconds | None = None
+    log_format: LogFormat | None = None
+    log_level: LogLevel | None = None
+    times: _TimesTable = _TimesTable()
+    limits: _LimitsTable = _LimitsTable()
+    routes: dict[str, _RouteTable] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says; it stands above the file."""
+
+    routes: tuple[str, ...] = ()
+    ports: PortRange | None = None
+    advertise_client: Address | None = None
+    advertise_server: Address | None = None
+    drain: float | None = None
+    log_format: LogFormat | None = None
+    log_level: LogLevel | None = None
+
+
+def load(path: Path | None, registry: Registry, overrides: Overrides) -> Settings:
+    """Read the file, if one is named, and put the command line on top of it.
+
+    Raises:
+        ConfigError: with all that is wrong, one line each.
+    """
+    errors: list[str] = []
+    file = _read(path, errors) if path else _File()
+    tables = {f"{path}: routes.{name}": table for name, table in file.routes.items()}
+    routes: list[Route] = []
+    for where, table in [*((None, _RouteTable(route=text)) for text in overrides.routes), *tables.items()]:
+        try:
+            routes.append(_route(table, file, overrides, registry))
+        except ConfigError as error:
+            errors += [f"{where}.{line}" if where else line.removeprefix("route: ") for line in str(error).splitlines()]
+    if not routes and not errors:
+        errors.append("there is no route; name one on the command line or in the file")
+    errors += _clashes(routes)
+    if errors:
+        raise ConfigError("\n".join(errors))
+    limits = file.limits
+    return Settings(
+        routes=tuple(routes),
+        times=Times(file.times.connect, file.times.idle, overrides.drain or file.drain or Times().drain),
+        limits=Limits(
+            limits.sessions,
+            limits.sessions_per_client,
+            LeaseLimits(limits.leases_per_session, limits.leases_per_client, limits.leases),
+        ),
+        log_format=overrides.log_format or file.log_format or "text",
+        log_level=overrides.log_level or file.log_level or "info",
+    )
+
+
+def _read(path: Path, errors: list[str]) -> _File:
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is no TOML: {error}") from None
+    try:
+        # As JSON: strict about types, yet an array may become a tuple and a text an enumeration.
+        return _File.model_validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        errors += [f"{path}: {line}" for line in _explain(error, _known_keys)]
+        return _File()
+
+
+def _route(table: _RouteTable, file: _File, overrides: Overrides, registry: Registry) -> Route:
+    """Make a route of its table; errors begin with the key within the table."""
+    try:
+        route = parse_route(table.route, registry)
+    except ConfigError as error:
+        raise ConfigError(f"route: {error}") from None
+    advertise = {
+        Side.CLIENT: overrides.advertise_client or table.client.advertise or file.advertise_client,
+        Side.SERVER: overrides.advertise_server or table.server.advertise or file.advertise_server,
+    }
+    tables = {Side.CLIENT: table.client, Side.SERVER: table.server}
+    ports = overrides.ports, file.ports, Realm().ports
+    return replace(
+        route,
+        config=plugin_config(route.plugin, table.options),
+        realms={
+            side: Realm(each.bind, advertise[side], ports[0] or each.ports or ports[1] or ports[2])
+            for side, each in tables.items()
+        },
+        targets={side: TargetRules(each.targets, each.min_port) for side, each in tables.items()},
+    )
+
+
+def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) -> object:
+    """Turn a plugin's table into its configuration, a frozen dataclass.
+
+    Raises:
+        ConfigError: an option is unknown, or its value wrong; one line each, beginning with `options.`.
+    """
+    config_type = plugin.config_type
+    if config_type is None:
+        if table:
+            raise ConfigError(f"options: plugin {plugin.name} has none, but {', '.join(table)} is set")
+        return None
+    if not is_dataclass(config_type):
+        raise ConfigError(f"options: plugin {plugin.name} is at fault: its config_type is no dataclass")
+    checked = pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))(config_type)
+    known = [each.name for each in fields(config_type)]
+    try:
+        return TypeAdapter(checked).validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"options.{line}" for line in _explain(error, lambda _: known))) from None
+
+
+def _explain(error: ValidationError, known_keys: Callable[[tuple[int | str, ...]], Iterable[str]]) -> list[str]:
+    """One line for each error: path, what is wrong, what would be right."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("function-"))
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            known = sorted(known_keys(problem["loc"]))
+            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            lines.append(f"{path}: unknown key; {hint}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            given = "" if problem["type"] == "missing" else f", not {problem['input']!r}"
+            said = problem["type"] == "value_error" or problem["type"] == "missing"
+            lines.append(f"{path}: {message}" if said else f"{path}: must be {message}{given}")
+    return lines
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table in which an unknown key was found."""
+    table: type[BaseModel] = _File
+    for part in location[:-1]:
+        kind = table.model_fields[str(part)].annotation if str(part) in table.model_fields else _RouteTable
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            table = kind
+    return list(table.model_fields)
+
+
+def _clashes(routes: Iterable[Route]) -> list[str]:
+    """Routes that listen at one place."""
+    seen: dict[object, Route] = {}
+    errors = []
+    for route in routes:
+        if route.listen.port and route.listen in seen:
+            errors.append(f"routes {seen[route.listen]} and {route} listen at the same place; change one of the ports")
+        seen[route.listen] = route
+    return errors

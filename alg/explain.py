@@ -1,0 +1,77 @@
+"""What a configuration would do, and what a plugin would make of a conversation, in words. Without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from alg.config import plugin_config
+from alg.conversation import Conversation, Player, Step
+from alg.core.model import Side
+from alg.core.policy import TargetRules
+from alg.registry import Registry
+from alg.settings import Settings
+from alg.testing import Playbook
+
+
+def settings(settings: Settings) -> Iterator[str]:
+    """Yield the lines of `alg check`."""
+    for route in settings.routes:
+        yield f"{route}"
+        for side in Side:
+            realm, rules = route.realms[side], route.targets[side]
+            bind = realm.bind or f"the local address of the {side.value}'s leg"
+            yield f"  {side.value}s: data channels listen at {bind}, ports {realm.ports}"
+            if realm.advertise:
+                yield f"  {side.value}s: are told {realm.advertise}"
+            yield f"  {side.value}s: may announce {_targets(rules)}"
+        if route.config is not None:
+            yield f"  {route.config}"
+    times, limits = settings.times, settings.limits
+    yield f"connect within {times.connect:g} s, idle for {times.idle:g} s at most, drain within {times.drain:g} s"
+    yield (
+        f"at most {limits.sessions} sessions, {limits.sessions_per_client} of one client; "
+        f"{limits.leases.per_session} leases a session, {limits.leases.per_client} a client, {limits.leases.in_all} in all"
+    )
+
+
+def _targets(rules: TargetRules) -> str:
+    others = "".join(f", {network}" for network in rules.networks)
+    return f"their own address{others}, ports from {rules.min_port}"
+
+
+def conversation(talk: Conversation, registry: Registry) -> Iterator[str]:
+    """Yield the lines of `alg explain`: what is said, what goes on, what is opened and why."""
+    plugin = registry.find(talk.protocol)
+    playbook = Playbook(plugin, plugin_config(plugin, talk.config), **talk.arguments())  # type: ignore[arg-type]
+    player = Player(playbook)
+    if talk.title:
+        yield f"# {talk.title}"
+    records = 0
+    for step in talk.steps:
+        yield from _said(step)
+        outcome = player.play(step, [step.data])
+        for side in (step.side.other, step.side):
+            for line in outcome.gets[side].splitlines(keepends=True):
+                verb = "is told" if side is step.side else "receives"
+                yield f"  {side.value} {verb}: {_show(line)}"
+        for record in playbook.records[records:]:
+            yield f"  {record.reason}: {record.message}"
+        records = len(playbook.records)
+        for stopped in outcome.stops:
+            yield f"  stops to listen: {stopped}"
+        if playbook.closed:
+            yield f"  the session ends: {playbook.error or 'all is said'}"
+            return
+
+
+def _said(step: Step) -> Iterator[str]:
+    for line in step.data.splitlines(keepends=True):
+        yield f"{step.side.value}: {_show(line)}"
+    if step.ends:
+        yield f"{step.side.value} ends"
+
+
+def _show(line: bytes) -> str:
+    text = line.decode("latin-1")
+    text = text.removesuffix("\r\n") if text.endswith("\r\n") else text
+    return text.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,62 @@
+"""Kernel pipes for `splice`: 1 MiB each, pooled, held by a direction only while data is in flight.
+
+A pipe that may still hold bytes of a broken flow is closed and never pooled: its next user would deliver them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+
+SIZE = 1 << 20
+AVAILABLE = sys.platform == "linux" and hasattr(os, "splice")
+_F_SETPIPE_SZ = 1031  # <linux/fcntl.h>; named in `fcntl` from Python 3.10 on Linux only
+_POOLED = 64
+
+
+class Pipe:
+    """One pipe: descriptors, and how many bytes it may hold (the kernel may grant less than asked)."""
+
+    __slots__ = ("reader", "size", "writer")
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.size = 65536
+        # Refused (EPERM) beyond the user's share of pipe memory: then the small default has to do.
+        with contextlib.suppress(OSError):
+            self.size = fcntl.fcntl(self.writer, _F_SETPIPE_SZ, SIZE)
+
+    def close(self) -> None:
+        """Close both ends, with all that is in it."""
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+class PipePool:
+    """Empty pipes, ready for use."""
+
+    def __init__(self) -> None:
+        self._idle: list[Pipe] = []
+
+    def take(self) -> Pipe | None:
+        """Return an empty pipe; None if the system has none left."""
+        if self._idle:
+            return self._idle.pop()
+        try:
+            return Pipe()
+        except OSError:
+            return None
+
+    def give_back(self, pipe: Pipe) -> None:
+        """Put an empty pipe back."""
+        if len(self._idle) < _POOLED:
+            self._idle.append(pipe)
+        else:
+            pipe.close()
+
+    def close(self) -> None:
+        """Close all idle pipes."""
+        while self._idle:
+            self._idle.pop().close()

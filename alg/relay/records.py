@@ -1,0 +1,85 @@
+"""Records: one line for each decision, as text for people or JSON for machines. Passwords never come here.
+
+Records travel through the standard `logging`, so a host that embeds us decides where they go. All that a peer may have
+had a hand in is escaped: a record is one line of printable ASCII, whatever a user name or a reply holds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from alg.core.plugin import Field
+
+LOGGER = logging.getLogger("alg")
+
+REFUSAL = logging.WARNING
+DECISION = logging.INFO
+
+_QUIET = frozenset(("rewrite", "session_open", "session_close", "flow_open", "flow_close", "upstream_open"))
+"""Reasons that are no refusal."""
+
+
+def wanted(reason: str) -> bool:
+    """Whether a record of that reason would be written: ask before you compose what comes with every session."""
+    return LOGGER.isEnabledFor(DECISION if reason in _QUIET else REFUSAL)
+
+
+def record(
+    reason: str, message: str, *, protocol: str = "", session: int = 0, fields: Mapping[str, Field] | None = None
+) -> None:
+    """Write one record. `reason` is a word of a closed list (docs: README), `message` the same for a person."""
+    level = DECISION if reason in _QUIET else REFUSAL
+    if LOGGER.isEnabledFor(level):
+        extra = {"reason": reason, "protocol": protocol, "session": session, "fields": fields or {}}
+        LOGGER.log(level, message, extra={"alg": extra})
+
+
+def printable(text: str, limit: int = 500) -> str:
+    """Return the text in printable ASCII, cut to `limit` characters; all else becomes a backslash escape."""
+    text = text[:limit]
+    if text.isascii() and text.isprintable():
+        return text
+    escaped = text.encode("ascii", "backslashreplace").decode("ascii")
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in escaped)
+
+
+class TextFormatter(logging.Formatter):
+    """`18:27:01.204 ftp#17 rewrite 227 10.0.0.5:40112 -> 203.0.113.1:20003 for 10.77.1.2, once, 60 s`"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        stamp = f"{clock}.{int(record.msecs):03d}"
+        about = getattr(record, "alg", None)
+        message = printable(record.getMessage())
+        if about is None:
+            return f"{stamp} {record.levelname.lower()} {message}"
+        who = f"{about['protocol']}#{about['session']}" if about["session"] else about["protocol"] or "alg"
+        return f"{stamp} {who} {about['reason']} {message}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: `time` (seconds since 1970), `level`, `reason`, `protocol`, `session`, `message`, fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {"time": round(record.created, 3), "level": record.levelname.lower()}
+        about = getattr(record, "alg", None)
+        if about is not None:
+            line |= {"reason": about["reason"], "protocol": about["protocol"], "session": about["session"]}
+            line |= {key: value if isinstance(value, int) else str(value) for key, value in about["fields"].items()}
+        line["message"] = record.getMessage()[:2000]
+        return json.dumps(line)
+
+
+def set_up(*, style: str, level: str, stream: TextIO | None = None) -> None:
+    """Send records to a stream (default: stderr) in that style (`text` or `json`)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    LOGGER.handlers = [handler]
+    LOGGER.propagate = False
+    LOGGER.setLevel(level.upper())
+    logging.raiseExceptions = False  # a reader of stderr that went away must not fill it with tracebacks

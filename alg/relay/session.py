@@ -1,0 +1,257 @@
+"""`RelayedSession`: one client conversation in the relay: its master flow, its leases with their listeners, and the
+related flows that came through them. It dies as a whole: no listener outlives it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from alg.core.addresses import Address
+from alg.core.commands import OpenBinding, Record
+from alg.core.errors import AlgError, BindError
+from alg.core.events import BindingOpened, CommandFailed, Event
+from alg.core.flow import FlowMachine
+from alg.core.model import Endpoint, Leg, Side
+from alg.core.plugin import Field, StreamPlugin, refusal_words
+from alg.core.session import Session
+from alg.relay import sockets
+from alg.relay.dialer import Dial
+from alg.relay.flow import RelayedFlow
+from alg.relay.lease import LeaseListener
+from alg.relay.leg import LegSocket
+from alg.relay.records import record, wanted
+from alg.relay.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from alg.relay.server import Listener, Relay
+
+
+def _nothing() -> None:
+    """What there is to do when the upstream is no longer connected to: the client is refused anyway."""
+
+
+class RelayedSession:
+    """Begins when a client is accepted, ends when its last flow is closed."""
+
+    __slots__ = (
+        "_client_socket",
+        "_closed",
+        "_dials",
+        "_listeners",
+        "_local",
+        "_plugin",
+        "_upstream",
+        "began",
+        "core",
+        "flows",
+        "legs",
+        "master",
+        "number",
+        "peer",
+        "relay",
+        "route",
+        "share",
+    )
+
+    def __init__(self, relay: Relay, listener: Listener, number: int, sock: socket.socket, peer: Endpoint) -> None:
+        self.relay = relay
+        self.route = listener.route
+        self.number = number
+        self.core = Session(number, peer.address, relay.gate, listener.targets)
+        self.peer = peer
+        self.share = 0
+        """What was taken from the relay's budget."""
+        self.began = relay.loop.time()
+        self._local = listener.local
+        self.legs: dict[Side, Leg] = {}
+        self.master: RelayedFlow | None = None
+        self.flows: set[RelayedFlow] = set()
+        self._client_socket: socket.socket | None = sock
+        """The client's socket until the upstream is connected."""
+        self._closed = False
+        self._listeners: dict[int, LeaseListener] = {}
+        self._dials: dict[Dial, Callable[[], None]] = {}
+        """What is being connected, and what to do if that is given up."""
+        self._plugin: StreamPlugin[object] | None = None if listener.is_opaque else self.route.plugin(self.route.config)
+        self._upstream: Dial | None = Dial(
+            relay.loop,
+            relay.watcher,
+            relay.gate,
+            listener.upstream_for(peer.address),
+            source=self._upstream_source,
+            timeouts=relay.connect_timeouts,
+            on_connected=self._upstream_connected,
+            on_failed=self._upstream_failed,
+        )
+        self.add_dial(self._upstream, on_cancel=_nothing)
+
+    def _upstream_source(self, target: Endpoint) -> Address | None:
+        bind = self.route.realms[Side.SERVER].bind
+        return bind if bind is not None and bind.version == target.address.version else None
+
+    # The master flow.
+
+    def _upstream_connected(self, server: socket.socket, target: Endpoint) -> None:
+        client, self._client_socket = self._client_socket, None
+        assert client is not None
+        loop, watcher = self.relay.loop, self.relay.watcher
+        machine = None
+        if self._plugin is not None:
+            if self._local.address.is_unspecified:
+                self._local = sockets.endpoint_of(client.getsockname())
+            self.legs = {
+                Side.CLIENT: Leg(self._local, self.peer),
+                Side.SERVER: Leg(sockets.endpoint_of(server.getsockname()), target),
+            }
+            machine = FlowMachine(self._plugin, self.core, client=self.legs[Side.CLIENT], server=self.legs[Side.SERVER])
+        if wanted("session_open"):
+            self.write("session_open", f"{self.peer} -> {target}")
+        self.master = RelayedFlow(
+            loop,
+            self.relay.pipes,
+            {Side.CLIENT: LegSocket(loop, watcher, client), Side.SERVER: LegSocket(loop, watcher, server)},
+            machine=machine,
+            owner=self,
+        )
+        self.add_flow(self.master)
+        self._upstream_decided()
+
+    def _upstream_failed(self, error: AlgError) -> None:
+        self.write(error.reason, f"{self.peer} refused: {error}")
+        self._refuse(error)
+        self._upstream_decided()
+
+    def _upstream_decided(self) -> None:
+        dial, self._upstream = self._upstream, None
+        if dial:
+            self.dial_done(dial)
+
+    def _refuse(self, error: AlgError) -> None:
+        """Tell the client in its protocol that its session cannot begin, and hang up."""
+        client, self._client_socket = self._client_socket, None
+        if client is not None:
+            refuse(client, self._plugin, error)
+
+    # What flows ask for (`FlowOwner`).
+
+    def open_binding(self, command: OpenBinding) -> Event:
+        """Listen for an expectation of this session."""
+        lease = self.core.find(command.number)
+        assert lease is not None, "the machine takes the lease before it asks for the listener"
+        try:
+            self._listeners[command.number] = listener = LeaseListener(self, lease)
+        except BindError as error:
+            return CommandFailed(command.number, error)
+        return BindingOpened(command.number, listener.advertised)
+
+    def close_binding(self, number: int) -> None:
+        """Stop listening and give the lease back."""
+        listener = self._listeners.pop(number, None)
+        if listener is not None:
+            listener.close()
+            self.core.release(number)
+
+    def report(self, report: Record) -> None:
+        """Write a record that a plugin or the machine asked for."""
+        if wanted(report.reason):
+            self.write(report.reason, report.message, report.fields)
+
+    def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
+        """Write a record of this session."""
+        record(reason, message, protocol=self.route.plugin.name, session=self.number, fields=fields)
+
+    def timeouts(self, seconds: float) -> Timeouts:
+        """The deadlines of that many seconds."""
+        return self.relay.timeouts(seconds)
+
+    def flow_ended(self, flow: RelayedFlow) -> None:
+        """The master flow is over: nobody can announce or be announced any more."""
+        if flow is self.master:
+            for number in list(self._listeners):
+                self.close_binding(number)
+
+    def flow_closed(self, flow: RelayedFlow) -> None:
+        """A flow's sockets are closed."""
+        self.flows.discard(flow)
+        if flow is self.master:
+            self._write_close("session_close", self.peer, flow, self.began)
+            self.master = None
+        self._close_if_over()
+
+    # Related flows.
+
+    def add_dial(self, dial: Dial, *, on_cancel: Callable[[], None]) -> None:
+        """Something is being connected; the session lives as long."""
+        self._dials[dial] = on_cancel
+
+    def dial_done(self, dial: Dial) -> None:
+        """It is decided."""
+        self._dials.pop(dial, None)
+        self._close_if_over()
+
+    def local_address(self, side: Side, target: Endpoint) -> Address | None:
+        """Where a related flow on that side is dialled from: our end of the master flow's leg, which the peer knows."""
+        address = self.legs[side].local.address
+        return address if address.version == target.address.version else None
+
+    def add_flow(self, flow: RelayedFlow) -> None:
+        """A flow has both its legs: let it carry."""
+        self.flows.add(flow)
+        flow.start()
+
+    def related_closed(self, flow: RelayedFlow, began: float, name: object) -> None:
+        """A related flow is over: record it, and give its descriptors back."""
+        self._write_close("flow_close", name, flow, began)
+        self.flow_closed(flow)
+
+    def _write_close(self, reason: str, name: object, flow: RelayedFlow, began: float) -> None:
+        if flow.error is None and not wanted(reason):
+            return
+        seconds = self.relay.loop.time() - began
+        from_client, from_server = (flow.legs[side].received for side in Side)
+        cause = f", {flow.error}" if flow.error else ""
+        self.write(
+            reason if flow.error is None or flow.error.reason.endswith("_lost") else flow.error.reason,
+            f"{name} ended after {seconds:.3f} s, {from_client} bytes up, {from_server} bytes down{cause}",
+            {"bytes_up": from_client, "bytes_down": from_server, "milliseconds": round(seconds * 1000)},
+        )
+
+    # The end.
+
+    @property
+    def traffic(self) -> int:
+        """Bytes received so far by all flows that are open."""
+        return sum(flow.traffic for flow in self.flows)
+
+    def end(self, error: AlgError) -> None:
+        """End the session from outside: idle, or the relay stops."""
+        self._refuse(error)
+        dials, self._dials = self._dials, {}
+        for dial, on_cancel in dials.items():
+            dial.cancel()
+            on_cancel()
+        for flow in list(self.flows):
+            flow.fail(error)
+        self._close_if_over()
+
+    def _close_if_over(self) -> None:
+        if self.flows or self._dials or self._closed or self._client_socket is not None:
+            return
+        self._closed = True
+        for number in list(self._listeners):
+            self.close_binding(number)
+        self.core.close()
+        self.relay.session_closed(self)
+
+
+def refuse(client: socket.socket, plugin: StreamPlugin[object] | None, error: AlgError) -> None:
+    """Tell a client that it cannot be served, as far as its socket takes it at once, and close."""
+    try:
+        if plugin is not None and (words := refusal_words(plugin, error)):
+            client.send(words)
+    except OSError:
+        pass
+    finally:
+        client.close()

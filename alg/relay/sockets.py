@@ -1,0 +1,100 @@
+"""Sockets as the relay wants them: made, bound, dialled, reset. The only place that knows socket options."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import socket
+import struct
+from ipaddress import ip_address
+
+from alg.core.addresses import Address
+from alg.core.model import Endpoint
+
+# <linux/in.h>: choose the port at connect, where the whole 4-tuple counts, and not at bind. Absent from `socket`.
+_IP_BIND_ADDRESS_NO_PORT = 24
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+BACKLOG = 1024
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def _stream_socket(address: Address) -> socket.socket:
+    """A non-blocking socket with the options of every leg; the kernel hands those of a listener down to its children."""
+    kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    sock = socket.socket(_family(address), kind)
+    # A relay must not hold back small messages; the urgent byte of telnet's data mark belongs to the stream.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    return sock
+
+
+def listen(endpoint: Endpoint, *, backlog: int = BACKLOG) -> socket.socket:
+    """Listen at that endpoint, exclusively: SO_REUSEADDR gets over TIME_WAIT, SO_REUSEPORT stays off.
+
+    Raises:
+        OSError: the port is taken, the address is not ours, or permission is missing.
+    """
+    sock = _stream_socket(endpoint.address)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if endpoint.address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((str(endpoint.address), endpoint.port))
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def dial(target: Endpoint, source: Address | None) -> socket.socket:
+    """Begin to connect, from a given local address if one is named; the socket is writable once that is decided.
+
+    Raises:
+        OSError: it failed at once (no route, no descriptor, the source is not ours).
+    """
+    sock = _stream_socket(target.address)
+    try:
+        if source is not None:
+            with contextlib.suppress(OSError):  # elsewhere than on Linux the port is chosen at bind
+                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((str(source), 0))
+        failure = sock.connect_ex((str(target.address), target.port))
+        if failure not in (0, errno.EINPROGRESS):
+            raise OSError(failure, errno.errorcode.get(failure, str(failure)))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def reset(sock: socket.socket) -> None:
+    """Close with a reset, so that the peer cannot take this for an orderly end."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    sock.close()
+
+
+@functools.lru_cache(maxsize=4096)
+def _address(text: str) -> Address:
+    return ip_address(text.partition("%")[0])
+
+
+def endpoint_of(sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
+    """Turn what the kernel says about a socket into an endpoint."""
+    return Endpoint(_address(sockaddr[0]), sockaddr[1])
+
+
+def is_own_address(address: Address) -> bool:
+    """Whether an address is configured on this machine: whether one may bind it."""
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True

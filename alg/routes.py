@@ -1,0 +1,89 @@
+"""The grammar of a route in one string: `SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT`.
+
+The same string stands on the command line and in the configuration file. Listen port 0 is any free port; the daemon
+says which when it is ready.
+"""
+
+from __future__ import annotations
+
+import re
+
+from alg.core.addresses import parse_address
+from alg.core.errors import ConfigError, ProtocolError
+from alg.core.model import Endpoint, PortRange
+from alg.registry import Registry
+from alg.settings import Route, Upstream
+
+GRAMMAR = "SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT"
+EXAMPLE = "ftp://203.0.113.2:21@10.77.1.1:2121"
+
+_HOST = r"(?:\[(?P<{0}6>[^\]]*)\]|(?P<{0}>[^@:\[\]/]+))"
+_ROUTE = re.compile(
+    r"(?P<scheme>[a-zA-Z][\w.+-]*)://"
+    + _HOST.format("upstream")
+    + r"(?::(?P<port>[0-9]+))?@(?:"
+    + _HOST.format("listen")
+    + r":)?(?P<listen_port>[0-9]+)"
+)
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+_ANY_IPV4 = "0.0.0.0"
+
+
+def parse_route(text: str, registry: Registry) -> Route:
+    """Parse a route; its plugin gets its default configuration.
+
+    Raises:
+        ConfigError: the text is no route, or names a plugin, port or address that there is not.
+    """
+    match = _ROUTE.fullmatch(text)
+    if not match:
+        raise ConfigError(f"{text!r} is no route; a route is {GRAMMAR}, e.g. {EXAMPLE}")
+    plugin = registry.find(match["scheme"].lower())
+    port = _port(match["port"], text) if match["port"] else plugin.default_port
+    if port is None:
+        raise ConfigError(f"{text!r}: {plugin.name} has no well-known port; write one behind the upstream's host")
+    return Route(
+        plugin=plugin,
+        config=plugin.config_type() if plugin.config_type else None,
+        listen=_listen(match["listen6"] or match["listen"] or _ANY_IPV4, match["listen_port"], text),
+        upstream=Upstream(_host(match["upstream6"] or match["upstream"], text), port),
+    )
+
+
+def parse_ports(text: str) -> PortRange:
+    """Parse `LOW-HIGH`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
+    if not match:
+        raise ValueError(f"{text!r} is no port range; write LOW-HIGH, e.g. 20000-20999")
+    return PortRange(int(match[1]), int(match[2]))
+
+
+def _listen(host: str, port: str, text: str) -> Endpoint:
+    try:
+        address = parse_address(host)
+    except ProtocolError:
+        raise ConfigError(
+            f"{text!r}: to listen at {host!r}, write it as an address, e.g. {_ANY_IPV4} or [::]"
+        ) from None
+    return Endpoint(address, _port(port, text, lowest=0))
+
+
+def _host(host: str, text: str) -> str:
+    try:
+        return str(parse_address(host))
+    except ProtocolError:
+        # Digits and dots only: somebody meant an address, and the resolver would read another one out of it.
+        if _NAME.fullmatch(host) and not re.fullmatch(r"[0-9.]+|0[xX].*", host):
+            return host
+        raise ConfigError(f"{text!r}: {host!r} is neither an address nor a host name") from None
+
+
+def _port(digits: str, text: str, *, lowest: int = 1) -> int:
+    port = int(digits[:6])
+    if not lowest <= port <= 65535:
+        raise ConfigError(f"{text!r}: port {digits[:20]} is outside {lowest} to 65535")
+    return port

@@ -1,0 +1,213 @@
+"""The ways through the gateway that are measured: ALG, the kernel and the usual relays, each at its best setting."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from tests.bench import processes
+from tests.bench.namespaces import GATEWAY_INSIDE, GATEWAY_OUTSIDE, SERVER, BenchError, Lab
+from tests.bench.tools import BUILD, PROFTPD, tool
+
+TCP_PORT, FTP_PORT = 7000, 21
+TCP, FTP = "tcp", "ftp"
+
+Gateway = list["subprocess.Popen[str]"]
+Start = Callable[[Lab, frozenset[str]], Gateway]
+
+
+def _config(lab: Lab, name: str, text: str) -> str:
+    path = lab.folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def _alg(lab: Lab, services: frozenset[str]) -> Gateway:
+    gateway = []
+    for service, port in ((TCP, TCP_PORT), (FTP, FTP_PORT)):
+        if service in services:
+            route = f"{service}://{SERVER}:{port}@{GATEWAY_INSIDE}:{port}"
+            # The one client that measures round trips sends more commands a second than any real one may.
+            options = "[routes.bench.options]\ncommand_rate = 1000000\n" if service == FTP else ""
+            config = _config(lab, f"{service}.toml", f'[routes.bench]\nroute = "{route}"\n{options}')
+            argv = [sys.executable, "-m", "alg", "run", "-c", config]
+            argv += ["--log-level", "warning", "--ports", "10000-29999"]
+            gateway.append(lab.serve("gateway", (GATEWAY_INSIDE, port), *argv))
+    return gateway
+
+
+def _haproxy(lab: Lab, services: frozenset[str]) -> Gateway:
+    """HAProxy's best: splice forced (`splice-auto` never begins here), pipes of 1 MiB, one thread, no log.
+
+    It cannot do FTP; its FTP port carries control connections only, to compare idle sessions.
+    """
+    text = """\
+global
+    nbthread 1
+    maxconn 6000
+    maxpipes 1000
+    tune.pipesize 1048576
+defaults
+    mode tcp
+    option splice-request
+    option splice-response
+    timeout connect 5s
+    timeout client 10m
+    timeout server 10m
+"""
+    for service, port in ((TCP, TCP_PORT), (FTP, FTP_PORT)):
+        text += f"listen {service}\n    bind {GATEWAY_INSIDE}:{port} backlog 4096\n    server s {SERVER}:{port}\n"
+    config = _config(lab, "haproxy.cfg", text)
+    return [lab.serve("gateway", (GATEWAY_INSIDE, TCP_PORT), "haproxy", "-db", "-f", config)]
+
+
+def _nat(lab: Lab, services: frozenset[str]) -> Gateway:
+    """DNAT and masquerade; for FTP also the connection tracking helper, which wants to be assigned before NAT."""
+    helper = assign = ""
+    if FTP in services:
+        helper = 'ct helper ftp { type "ftp" protocol tcp; }'
+        assign = f'tcp dport {FTP_PORT} ct helper set "ftp"'
+    rules = f"""\
+table ip bench {{
+    {helper}
+    chain assign {{
+        type filter hook prerouting priority -150;
+        {assign}
+    }}
+    chain inward {{
+        type nat hook prerouting priority -100;
+        ip daddr {GATEWAY_INSIDE} tcp dport {{ {TCP_PORT}, {FTP_PORT} }} dnat to {SERVER}
+    }}
+    chain outward {{
+        type nat hook postrouting priority 100;
+        oifname "outside" masquerade
+    }}
+}}
+"""
+    lab.forward()
+    lab.run("gateway", "nft", "-f", "-", text=rules)
+    return []
+
+
+def _ftp_proxy(lab: Lab, services: frozenset[str]) -> Gateway:
+    """SUSE's proxy-suite. Its defaults admit 40 clients a minute and 64 at a time. It logs to syslog, and hardly:
+    a log file it would replace at the start, even a device."""
+    text = f"""\
+[-Global-]
+ServerType standalone
+Listen {GATEWAY_INSIDE}
+Port {FTP_PORT}
+DestinationAddress {SERVER}
+DestinationPort {FTP_PORT}
+ForkLimit 1000000
+MaxClients 512
+LogLevel FLT
+LogDestination daemon
+User nobody
+Group nogroup
+"""
+    argv = ["ftp-proxy", "-d", "-n", "-f", _config(lab, "ftp-proxy.conf", text)]
+    return [lab.serve("gateway", (GATEWAY_INSIDE, FTP_PORT), *argv)]
+
+
+def _mod_proxy(lab: Lab, services: frozenset[str]) -> Gateway:
+    """ProFTPD as a reverse proxy. mod_tls comes first: mod_proxy lacks its symbols otherwise."""
+    if not PROFTPD.exists():
+        raise BenchError(f"mod_proxy: {PROFTPD} is missing: run again with --install")
+    root = PROFTPD.parents[2]
+    tables = lab.scratch()
+    text = f"""\
+ModulePath {root}/usr/lib/proftpd
+LoadModule mod_tls.c
+LoadModule mod_proxy.c
+ServerType standalone
+ServerName bench
+DefaultAddress {GATEWAY_INSIDE}
+Port {FTP_PORT}
+UseIPv6 off
+UseReverseDNS off
+User nobody
+Group nogroup
+MaxInstances none
+ScoreboardFile none
+PidFile {lab.folder}/proftpd.pid
+SystemLog none
+TransferLog none
+WtmpLog off
+DelayEngine off
+RequireValidShell off
+<IfModule mod_ctrls.c>
+    ControlsEngine off
+</IfModule>
+ProxyEngine on
+ProxyRole reverse
+ProxyLog none
+ProxyTables {tables}
+ProxyReverseServers ftp://{SERVER}:{FTP_PORT}
+ProxySourceAddress {GATEWAY_OUTSIDE}
+"""
+    argv = [str(PROFTPD), "-n", "-q", "-c", _config(lab, "proftpd.conf", text)]
+    return [lab.serve("gateway", (GATEWAY_INSIDE, FTP_PORT), *argv)]
+
+
+def _direct(lab: Lab, services: frozenset[str]) -> Gateway:
+    return []
+
+
+@dataclass(frozen=True)
+class Method:
+    name: str
+    start: Start
+    target: str = GATEWAY_INSIDE
+    routed: bool = False
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("alg", _alg),
+        Method("haproxy", _haproxy),
+        Method("nat", _nat),
+        Method("nat-ftp", _nat),
+        Method("ftp-proxy", _ftp_proxy),
+        Method("mod_proxy", _mod_proxy),
+        Method("direct", _direct, target=SERVER, routed=True),
+    )
+}
+
+
+class Running:
+    """A method at work in its laboratory, with the servers behind it."""
+
+    def __init__(self, method: Method, services: frozenset[str], purpose: str = "") -> None:
+        self.method = method
+        self.target = method.target
+        self.lab = Lab(f"{method.name}{purpose}", BUILD / "labs", routed=method.routed)
+        try:
+            self.lab.serve("server", (SERVER, TCP_PORT), tool("tcpd"), SERVER, str(TCP_PORT))
+            self.lab.serve("server", (SERVER, FTP_PORT), tool("ftpd"), SERVER, str(FTP_PORT))
+            self.gateway = method.start(self.lab, services)
+        except BaseException:
+            self.lab.close()
+            raise
+
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self.gateway]
+
+    def cpu(self) -> float:
+        for process in self.gateway:
+            if process.poll() is not None:
+                end = f"the gateway ended with status {process.returncode}"
+                raise BenchError(f"{self.method.name}: {end}; see its log in {self.lab.folder}")
+        return processes.cpu_seconds(self.pids)
+
+    def close(self) -> None:
+        self.lab.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,75 @@
+"""Compiles the load generators, and installs the programs to compare with, when asked to."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.bench.namespaces import BenchError, run
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BUILD = ROOT / "build" / "bench"
+PROFTPD = BUILD / "proftpd" / "usr" / "sbin" / "proftpd"
+
+PACKAGES = ("gcc", "libc6-dev", "iproute2", "procps", "nftables", "haproxy", "ftp-proxy")
+# Unpacked beside the system and not installed: the package conflicts with vsftpd's.
+UNPACKED = ("proftpd-core", "proftpd-mod-crypto", "proftpd-mod-proxy")
+APT = ("apt-get", "-o", "DPkg::Lock::Timeout=600", "-q", "-y")
+
+
+def tool(name: str) -> str:
+    return str(BUILD / name)
+
+
+def build() -> None:
+    """Compile what is older than its source."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    headers = max(header.stat().st_mtime for header in (HERE / "load").glob("*.h"))
+    for source in sorted((HERE / "load").glob("*.c")):
+        target = BUILD / source.stem
+        if not target.exists() or target.stat().st_mtime < max(source.stat().st_mtime, headers):
+            run("gcc", "-O2", "-Wall", "-Wextra", "-o", str(target), str(source))
+
+
+def install() -> None:
+    """Install the other gateways from the distribution's packages (Debian and its kin)."""
+    if shutil.which("apt-get") is None:
+        raise BenchError(f"--install needs apt-get: install {', '.join(PACKAGES)} and ProFTPD with mod_proxy yourself")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    _apt("update", environment=environment)
+    _apt("install", "--no-install-recommends", *PACKAGES, environment=environment)
+    folder = BUILD / "packages"
+    folder.mkdir(parents=True, exist_ok=True)
+    # apt's own user cannot write here; it says so and downloads as root.
+    _apt("download", *UNPACKED, environment=environment, cwd=folder)
+    for package in sorted(folder.glob("*.deb")):
+        run("dpkg-deb", "-x", str(package), str(BUILD / "proftpd"))
+        needs = run("dpkg-deb", "-f", str(package), "Depends").strip()
+        others = [need for need in re.split(r",\s*", needs) if not need.startswith("proftpd")]
+        _apt("satisfy", "--no-install-recommends", ", ".join(others), environment=environment)
+
+
+def _apt(*arguments: str, environment: dict[str, str], cwd: Path | None = None) -> None:
+    done = subprocess.run([*APT, *arguments], env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        words = (done.stderr.strip() or "no reason given").splitlines()
+        raise BenchError(f"apt-get {arguments[0]} failed: {words[-1]}")
+
+
+def versions() -> dict[str, str]:
+    """What is compared, for the record."""
+    asked = {
+        "haproxy": ("haproxy", "-v"),
+        "nftables": ("nft", "--version"),
+        "ftp-proxy": ("dpkg-query", "-W", "-f", "${Version}", "ftp-proxy"),
+        "proftpd": (str(PROFTPD), "--version"),
+    }
+    found = {}
+    for name, argv in asked.items():
+        try:
+            found[name] = run(*argv).splitlines()[0].strip()
+        except (BenchError, IndexError):
+            found[name] = "not found"
+    return found
