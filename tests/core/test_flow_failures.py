@@ -154,6 +154,13 @@ class Synchronous(Echo):
         stream.send(b"")
 
 
+class SynchronousAndRaising(Echo):
+    """Lacks an `async`, and fails at once."""
+
+    def from_client(self, stream: Stream) -> None:  # type: ignore[override]
+        raise ZeroDivisionError("oops")
+
+
 class Generating(Echo):
     """Is an asynchronous generator."""
 
@@ -170,6 +177,7 @@ class Generating(Echo):
         (ReadingOn, "reads on after splice()"),
         (SendingOn, "sends to the server after that direction was spliced"),
         (Synchronous, "is no `async def`"),
+        (SynchronousAndRaising, "from_client raised ZeroDivisionError: oops"),
         (Generating, "is no `async def`"),
     ],
 )

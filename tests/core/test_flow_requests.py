@@ -111,10 +111,12 @@ def test_tls_is_started_on_one_leg_at_a_time() -> None:
             await stream.read_line(100)
 
     machine, _ = started(Upgrading)
+    assert machine.wants_both
     assert machine.wants_data(Side.CLIENT)
     assert machine.receive(FROM_SERVER) == [StartTls(Side.CLIENT)]
     assert not machine.wants_data(Side.CLIENT)
     assert not machine.wants_data(Side.SERVER)
+    assert not machine.wants_both
     assert machine.receive(TlsStarted(Side.CLIENT)) == [SendData(Side.CLIENT, b"secure\n")]
     assert machine.plugin.flow.client.secure
     assert not machine.plugin.flow.server.secure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,17 @@ def test_self_by_name(side: Side) -> None:
     talk.gate.add_socket(endpoint("127.0.0.1:5000"))
     talk.say(side, b"127.0.0.1 5000\n")
     assert talk.received(side) == b"self_target\n"
+
+
+@both_sides
+def test_a_side_that_the_operator_put_on_loopback(side: Side) -> None:
+    """Its peer may name its own address, and no other of this host."""
+    here: dict[str, Any] = {side.value: "127.0.0.1:40000", "targets": {side: TargetRules(loopback=True)}}
+    assert announced(side, "127.0.0.1", **here) == ""
+    assert announced(side, "127.0.0.2", **here) == "self_target"
+    assert announced(side, "0.0.0.0", **here) == "self_target"
+    del here["targets"]
+    assert announced(side, "127.0.0.1", **here) == "self_target"
 
 
 @both_sides

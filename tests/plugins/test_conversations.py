@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from alg_ftp import FtpPlugin
 
+from alg.config import plugin_config
 from alg.conversation import Conversation, Player, Step, load
 from alg.plugin import StreamPlugin
 from alg.testing import Playbook
-from tests.configs import make_config
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PLUGINS: dict[str, type[StreamPlugin[object]]] = {"ftp": FtpPlugin}
 CONVERSATIONS = [load(path) for path in sorted(FIXTURES.glob("*/*.txt"))]
+CONFIGS = {each.path: plugin_config(PLUGINS[each.protocol], each.config) for each in CONVERSATIONS}
 
 each_conversation = pytest.mark.parametrize(
     "conversation", CONVERSATIONS, ids=[f"{each.protocol}-{Path(each.path).stem}" for each in CONVERSATIONS]
@@ -25,8 +26,7 @@ each_conversation = pytest.mark.parametrize(
 
 def start(conversation: Conversation) -> Player:
     """Set the scene of a conversation."""
-    plugin = PLUGINS[conversation.protocol]
-    config = make_config(plugin.config_type, conversation.config)
+    plugin, config = PLUGINS[conversation.protocol], CONFIGS[conversation.path]
     return Player(Playbook(plugin, config, **conversation.arguments()))  # type: ignore[arg-type]
 
 

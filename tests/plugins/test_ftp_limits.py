@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from alg_ftp import FtpConfig, FtpPlugin
 
+from alg.config import plugin_config
 from alg.plugin import ConfigError, PolicyError, Side
 from alg.testing import Playbook
 
@@ -112,3 +113,5 @@ def test_a_feature_to_add_is_checked_when_the_settings_are_made(feature: str) ->
     """T28: not in the middle of a session, and never on the wire."""
     with pytest.raises(ConfigError, match="add_features"):
         FtpConfig(add_features=(feature,))
+    with pytest.raises(ConfigError, match="add_features"):
+        plugin_config(FtpPlugin, {"add_features": [feature]})

@@ -131,6 +131,9 @@ def test_a_browser_cannot_be_made_to_speak_ftp(size: int, payload: bytes) -> Non
         assert (talk.to_server, talk.expectations) == (b"", [])
 
 
+REPLIES = (b"150 go", b"200 ok", b"227 (10,77,2,2,156,176)", b"229 (|||40112|)", b"421 soon", b"500 no", b"227 none")
+
+
 class Interleavings(RuleBasedStateMachine):
     """Commands and replies in any order, against a model of who is owed what (T59, T60, T61, T08)."""
 
@@ -181,7 +184,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @open_session
     @precondition(lambda self: len(self.waiting) < 60)
-    @rule(own=st.booleans())
+    @rule(own=st.sampled_from([True, True, False]))
     def client_says_port(self, own: bool) -> None:
         self.talk.client(b"PORT 10,77,1,%d,156,64\r\n" % (2 if own else 9))
         if self.only_epsv:
@@ -200,22 +203,18 @@ class Interleavings(RuleBasedStateMachine):
         self.answered_here(b"550 SITE is refused by policy.\r\n")
 
     @open_session
-    @rule(
-        reply=st.sampled_from(
-            [b"150 go", b"200 ok", b"227 (10,77,2,2,156,176)", b"229 (|||40112|)", b"421 soon", b"500 no", b"227 none"]
-        )
-    )
-    def server_says(self, reply: bytes) -> None:
+    @precondition(lambda self: self.waiting)
+    @rule(replies=st.lists(st.sampled_from(REPLIES), min_size=1, max_size=5))
+    def server_answers(self, replies: list[bytes]) -> None:
+        for reply in replies:
+            if self.waiting:
+                self.answer(reply)
+
+    def answer(self, reply: bytes) -> None:
         self.talk.server(reply + b"\r\n")
-        number, verb, _ = self.waiting[0] if self.waiting else (None, "", b"")
-        if number is None and reply[:3] != b"421":
-            self.unsolicited += 1
-            if self.unsolicited == 2:
-                self.to_client += b"421 Closing the connection: the server answers what nobody asked.\r\n"
-                self.live = None
-            return
+        number, verb, _ = self.waiting[0]
         refused = reply[:1] >= b"4"
-        if number is not None and (verb, reply[:3]) in (("PASV", b"227"), ("EPSV", b"229")):
+        if (verb, reply[:3]) in (("PASV", b"227"), ("EPSV", b"229")):
             if reply == b"227 none":
                 reply = b"425 No data connection: what the server offers cannot be used."
             elif verb == "PASV":
@@ -223,13 +222,26 @@ class Interleavings(RuleBasedStateMachine):
             else:
                 reply = b"229 Entering Extended Passive Mode (|||%d|)" % self.opens(number)
         self.to_client += reply + b"\r\n"
-        if number is not None and reply[:1] != b"1":
+        if reply[:1] != b"1":
             if refused and self.live == number:
                 self.live = None
             if refused and verb == "epsv all":
                 self.only_epsv = False
             self.waiting.popleft()
             self.flush()
+
+    @open_session
+    @precondition(lambda self: not self.waiting and (not self.unsolicited or self.count > 8))
+    @rule(reply=st.sampled_from(REPLIES))
+    def server_says_what_nobody_asked(self, reply: bytes) -> None:
+        self.talk.server(reply + b"\r\n")
+        if reply[:3] == b"421":
+            self.to_client += reply + b"\r\n"
+            return
+        self.unsolicited += 1
+        if self.unsolicited == 2:
+            self.to_client += b"421 Closing the connection: the server answers what nobody asked.\r\n"
+            self.live = None
 
     @precondition(lambda self: self.talk.closed)
     @rule(side=st.sampled_from(Side))
@@ -251,4 +263,4 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=60, stateful_step_count=30)
+TestInterleavings.settings = settings(max_examples=150, stateful_step_count=30)
