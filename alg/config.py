@@ -245,7 +245,7 @@ def _clashes(routes: Iterable[Route]) -> list[str]:
     seen: dict[object, Route] = {}
     errors = []
     for route in routes:
-        if route.listen in seen:
+        if route.listen in seen and route.listen.port:
             errors.append(f"routes {seen[route.listen]} and {route} listen at the same place; change one of the ports")
         seen[route.listen] = route
     return errors

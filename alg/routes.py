@@ -1,6 +1,7 @@
 """The grammar of a route in one string: `SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT`.
 
-The same string stands on the command line and in the configuration file.
+The same string stands on the command line and in the configuration file. With LISTEN_PORT 0 the system chooses a free
+port; the line that says `ready:` names it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def parse_route(text: str, registry: Registry) -> Route:
     return Route(
         plugin=plugin,
         config=plugin.config_type() if plugin.config_type else None,
-        listen=parse_listen(match["listen6"] or match["listen"] or _ANY_IPV4, _port(match["listen_port"], text), text),
+        listen=parse_listen(match["listen6"] or match["listen"] or _ANY_IPV4, _port(match["listen_port"], text, 0), text),
         upstream=Upstream(_host(match["upstream6"] or match["upstream"], text), port),
     )
 
@@ -81,8 +82,8 @@ def _host(host: str, text: str) -> str:
         raise ConfigError(f"{text!r}: {host!r} is neither an address nor a host name") from None
 
 
-def _port(digits: str, text: str) -> int:
+def _port(digits: str, text: str, low: int = 1) -> int:
     port = int(digits[:6])
-    if not 1 <= port <= 65535:
-        raise ConfigError(f"{text!r}: port {digits[:20]} is outside 1 to 65535")
+    if not low <= port <= 65535:
+        raise ConfigError(f"{text!r}: port {digits[:20]} is outside {low} to 65535")
     return port

@@ -35,9 +35,10 @@ class Pipe:
 
 
 class PipePool:
-    """Empty pipes, ready for use."""
+    """Empty pipes, ready for use. `available` says whether `splice` is to be used at all; without it, all is copied."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, available: bool = AVAILABLE) -> None:
+        self.available = available and AVAILABLE
         self._idle: list[Pipe] = []
 
     def take(self) -> Pipe | None:

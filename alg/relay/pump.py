@@ -82,7 +82,7 @@ class Pump:
                 self._pieces = 0
             else:
                 self._pieces += 1
-                if self._pieces >= _BULK_PIECES and pipes.AVAILABLE:
+                if self._pieces >= _BULK_PIECES and self._pool.available:
                     self._splicing = True
                     self._pieces = 0
                     return

@@ -145,7 +145,9 @@ class Relay:
         *,
         times: Times | None = None,
         limits: Limits | None = None,
+        splice: bool = True,
     ) -> None:
+        """`splice`: whether bulk may leave Python where the kernel can carry it; if not, it is copied."""
         self.loop = asyncio.get_running_loop()
         self.watcher = make_watcher(self.loop)
         self.routes = routes
@@ -154,7 +156,7 @@ class Relay:
         self.limits = limits or Limits()
         self.gate = Gate(self.limits.leases, is_own_address=sockets.is_own_address)
         self.budget = Budget(self.limits, raise_descriptor_limit())
-        self.pipes = PipePool()
+        self.pipes = PipePool(available=splice)
         self.listeners: list[Listener] = []
         self.sessions: set[RelayedSession] = set()
         self._timeouts: dict[float, Timeouts] = {}
@@ -268,6 +270,11 @@ class Relay:
             self._timeouts[seconds] = Timeouts(self.loop, seconds)
         return self._timeouts[seconds]
 
+    @property
+    def ports_taken(self) -> int:
+        """How many ports of all pools are taken."""
+        return sum(pool.taken for pool in self._pools.values())
+
     def make_plugin(self, name: str | None, route: Route) -> StreamPlugin[object] | None:
         """An instance of the plugin that a related flow asks for by name; None: it is opaque."""
         if name is None:
@@ -284,10 +291,14 @@ class Relay:
         for listener in self.listeners:
             listener.close()
         try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            await asyncio.wait_for(self.wait_idle(), seconds)
         except TimeoutError:
             return False
         return True
+
+    async def wait_idle(self) -> None:
+        """Return when there is no session."""
+        await self._idle.wait()
 
     def close(self) -> None:
         """End everything now."""
