@@ -45,7 +45,9 @@ def parse_route(text: str, registry: Registry) -> Route:
     return Route(
         plugin=plugin,
         config=plugin.config_type() if plugin.config_type else None,
-        listen=parse_listen(match["listen6"] or match["listen"] or _ANY_IPV4, _port(match["listen_port"], text, 0), text),
+        listen=parse_listen(
+            match["listen6"] or match["listen"] or _ANY_IPV4, _port(match["listen_port"], text, 0), text
+        ),
         upstream=Upstream(_host(match["upstream6"] or match["upstream"], text), port),
     )
 

@@ -113,6 +113,8 @@ class Gate:
         """Whether a socket of the gateway listens at that endpoint."""
         if target in self._own_sockets:
             return True
+        if target.address.is_unspecified:  # to connect there is to connect to this host
+            return target.port in self._wildcard_ports or any(each.port == target.port for each in self._own_sockets)
         return target.port in self._wildcard_ports and self._is_own_address(target.address)
 
     # Targets.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import socket
 import struct
 from types import TracebackType
@@ -29,7 +30,6 @@ class Peer:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
-        self.peer = endpoint_of(sock.getpeername())
         self._buffer = b""
 
     @classmethod
@@ -115,6 +115,11 @@ class Peer:
             return b"".join(pieces), "reset"
         return b"".join(pieces), "end"
 
+    @property
+    def peer(self) -> Endpoint:
+        """Who is at the other end."""
+        return endpoint_of(self.sock.getpeername())
+
     def fin(self) -> None:
         """Say that nothing more will come."""
         self.sock.shutdown(socket.SHUT_WR)
@@ -168,6 +173,18 @@ class Host:
     def close(self) -> None:
         """Stop listening."""
         self.sock.close()
+
+
+def free_port() -> int:
+    """A port that nobody uses at any address, and that the system gives to nobody."""
+    while True:
+        port = random.randrange(20400, 28000)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port
 
 
 async def refused(to: Endpoint, source: str = CLIENT) -> str:

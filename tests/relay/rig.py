@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from alg_ftp import FtpConfig, FtpPlugin
+from alg_tcp import TcpPlugin
+
 from alg.core.model import Endpoint, Realm, Side
 from alg.core.plugin import StreamPlugin
 from alg.registry import Registry
 from alg.relay.records import LOGGER
 from alg.relay.route import Limits, Route, Times, Upstream
 from alg.relay.server import Relay
-from alg_ftp import FtpConfig, FtpPlugin
-from alg_tcp import TcpPlugin
 from tests.relay.peers import CLIENT, DEADLINE, SERVER, Host, Peer
 
 
