@@ -18,6 +18,9 @@ _SESSION_SHARE = 3
 """What admission counts for a session whose plugin opens related flows: its own legs, and half a related flow. So at
 least a third of the descriptors is left for related flows; who finds none is refused in the protocol (FTP 425)."""
 
+_PIPES_PART = 8
+"""An eighth of the descriptors is for pipes (two each)."""
+
 
 def raise_descriptor_limit() -> int:
     """Raise the soft limit on open descriptors to the hard one; return it."""
@@ -34,7 +37,10 @@ class Budget:
 
     def __init__(self, limits: Limits, descriptors: int) -> None:
         self._limits = limits
-        self._descriptors = max(0, descriptors - limits.reserved_descriptors)
+        available = max(0, descriptors - limits.reserved_descriptors)
+        self.pipes = available // (2 * _PIPES_PART)
+        """How many pipes there may be; without one, bulk is copied."""
+        self._descriptors = available - 2 * self.pipes
         self.used = 0
         """Descriptors that are spent or promised."""
         self._shares = 0

@@ -47,7 +47,7 @@ class Pump:
     def stop(self) -> None:
         """Stop for good; what is in flight is dropped."""
         if self._pipe:
-            self._pipe.close()  # it may hold data: not for the pool
+            self._pool.discard(self._pipe)  # it may hold data
             self._pipe = None
 
     def _resume(self) -> None:
