@@ -179,6 +179,7 @@ class RelatedFlow:
         try:
             machine = self._machine(sock, target)
         except AlgError as error:
+            watcher.forget(sock.fileno())
             sock.close()
             self._failed(error)
             return

@@ -117,6 +117,7 @@ class RelayedSession:
             try:
                 machine = make_machine(self._plugin, self.core, self.legs)
             except AlgError as error:
+                watcher.forget(server.fileno())
                 server.close()
                 self._upstream_failed(error)
                 return

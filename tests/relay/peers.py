@@ -7,6 +7,8 @@ import hashlib
 import random
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -82,13 +84,13 @@ class Peer:
 
     async def exactly(self, count: int) -> bytes:
         """Return that many bytes."""
-        data = b""
+        data = bytearray()
         while len(data) < count:
             piece = await self.receive()
             assert piece, f"the end came after {len(data)} of {count} bytes"
             data += piece
-        self._buffer = data[count:]
-        return data[:count]
+        self._buffer = bytes(data[count:])
+        return bytes(data[:count])
 
     async def rest(self) -> bytes:
         """Return all that comes until the orderly end."""
@@ -185,6 +187,16 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+@contextmanager
+def silent_host(address: str = SERVER) -> Iterator[Endpoint]:
+    """An endpoint that neither accepts nor refuses: its backlog is full."""
+    with socket.socket() as sock:
+        sock.bind((address, 0))
+        sock.listen(0)
+        with socket.create_connection(sock.getsockname()):
+            yield endpoint_of(sock.getsockname())
 
 
 async def refused(to: Endpoint, source: str = CLIENT) -> str:

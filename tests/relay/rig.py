@@ -20,6 +20,7 @@ from alg.registry import Registry
 from alg.relay.records import LOGGER
 from alg.relay.route import Limits, Route, Times, Upstream
 from alg.relay.server import Relay
+from tests.conftest import open_descriptors
 from tests.relay.peers import CLIENT, DEADLINE, SERVER, Host, Peer
 
 
@@ -196,6 +197,7 @@ async def relaying(
 ) -> AsyncIterator[Rig]:
     """Run a relay with one route to a host; on leaving, it is stopped and must be empty."""
     with Host(SERVER, receive_buffer=receive_buffer) as host, Notes() as notes:
+        before = open_descriptors().keys()
         routes = [route_to(host.endpoint, plugin, config=config, realms=realms)]
         relay = Relay(routes, Registry(), times=times, limits=limits, splice=splice)
         await relay.start()
@@ -208,6 +210,8 @@ async def relaying(
             relay.close()
         assert stopped, f"sessions do not end: {relay.sessions}"
         rig.check_empty()
+        assert relay.pipes.open == 0
+        assert open_descriptors().keys() <= before, "the relay keeps descriptors"
 
 
 @asynccontextmanager
