@@ -1,7 +1,8 @@
 """The grammar of a route in one string: `SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT`.
 
-SCHEME is the name of a plugin, or `module:Class` for one that is not packaged yet. The same string stands on the command line and in the configuration file. Listen port 0 is any free port; the daemon
-says which when it is ready.
+SCHEME is the name of a plugin, or `module:Class` for one that is not packaged yet. The same string stands on the
+command line and in the configuration file. With LISTEN_PORT 0 the system chooses a free port; the line that says
+`ready:` names it.
 """
 
 from __future__ import annotations

@@ -114,6 +114,8 @@ class Gate:
         """Whether a socket of the gateway listens at that endpoint, or at a form that hides in it."""
         if target in self._own_sockets:
             return True
+        if target.address.is_unspecified:  # to connect there is to connect to this host
+            return target.port in self._wildcard_ports or any(each.port == target.port for each in self._own_sockets)
         hidden = forms(target.address)[1:]
         if any(Endpoint(address, target.port) in self._own_sockets for address in hidden):
             return True

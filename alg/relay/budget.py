@@ -18,6 +18,9 @@ _SESSION_SHARE = 3
 """What admission counts for a session whose plugin opens related flows: its own legs, and half a related flow. So at
 least a third of the descriptors is left for related flows; who finds none is refused in the protocol (FTP 425)."""
 
+_PIPES_PART = 8
+"""An eighth of the descriptors is for pipes (two each)."""
+
 
 def raise_descriptor_limit() -> int:
     """Raise the soft limit on open descriptors to the hard one; return it."""
@@ -34,7 +37,11 @@ class Budget:
 
     def __init__(self, limits: Limits, descriptors: int) -> None:
         self._limits = limits
-        self._descriptors = max(0, descriptors - limits.reserved_descriptors)
+        available = max(0, descriptors - limits.reserved_descriptors)
+        self.pipes = available // (2 * _PIPES_PART)
+        """How many pipes there may be; without one, bulk is copied."""
+        self.descriptors = available - 2 * self.pipes
+        """How many descriptors sessions may have."""
         self.used = 0
         """Descriptors that are spent or promised."""
         self._shares = 0
@@ -54,9 +61,9 @@ class Budget:
             raise BindError(
                 f"{client} has {self._by_client[client]} sessions open, the limit", reason="too_many_sessions_of_client"
             )
-        if self._shares + share > self._descriptors or self.used + SESSION_DESCRIPTORS > self._descriptors:
+        if self._shares + share > self.descriptors or self.used + SESSION_DESCRIPTORS > self.descriptors:
             raise BindError(
-                f"{self.sessions} sessions are open, all that {self._descriptors} descriptors are enough for",
+                f"{self.sessions} sessions are open, all that {self.descriptors} descriptors are enough for",
                 reason="no_descriptors",
             )
         self._shares += share
@@ -80,7 +87,7 @@ class Budget:
         Raises:
             BindError: there are none (`no_descriptors`).
         """
-        if self.used + RELATED_DESCRIPTORS > self._descriptors:
+        if self.used + RELATED_DESCRIPTORS > self.descriptors:
             raise BindError("no descriptors are left for a data connection", reason="no_descriptors")
         self.used += RELATED_DESCRIPTORS
 

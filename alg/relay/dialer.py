@@ -23,11 +23,13 @@ class Dial:
 
     __slots__ = (
         "_error",
+        "_failing",
         "_gate",
         "_loop",
         "_on_connected",
         "_on_failed",
         "_seconds",
+        "_share",
         "_sock",
         "_source",
         "_targets",
@@ -57,7 +59,9 @@ class Dial:
         self._on_failed = on_failed
         self._sock: socket.socket | None = None
         self._error: ConnectError | PolicyError = ConnectError("there is no address to connect to")
+        self._failing: asyncio.Handle | None = None
         self._seconds = timeouts.seconds
+        self._share = timeouts.seconds / max(1, len(targets))
         self._timer = timeouts.begin(self._time_out)
         self._next()
 
@@ -74,13 +78,23 @@ class Dial:
                 self._error = _failure(target, error.errno)
             else:
                 self._watcher.add_writer(self._sock.fileno(), functools.partial(self._decided, self._sock, target))
+                if self._targets:  # a target that does not answer must leave the others their share of the time
+                    self._failing = self._loop.call_later(self._share, self._skip, target)
                 return
         self._timer.cancel()
         # Never from within the constructor: the owner has not stored us yet.
-        self._loop.call_soon(self._on_failed, self._error)
+        self._failing = self._loop.call_soon(self._on_failed, self._error)
+
+    def _skip(self, target: Endpoint) -> None:
+        self._give_up()
+        self._error = ConnectError(f"{target}: no answer within {self._share:g} s", reason="connect_timeout")
+        self._next()
 
     def _decided(self, sock: socket.socket, target: Endpoint) -> None:
         self._sock = None
+        if self._failing:
+            self._failing.cancel()
+            self._failing = None
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._watcher.forget(sock.fileno())
@@ -100,6 +114,12 @@ class Dial:
         """Give up; nobody is called."""
         self._timer.cancel()
         self._targets.clear()
+        if self._failing:
+            self._failing.cancel()
+            self._failing = None
+        self._give_up()
+
+    def _give_up(self) -> None:
         if self._sock is not None:
             self._watcher.forget(self._sock.fileno())
             self._sock.close()

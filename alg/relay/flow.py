@@ -6,6 +6,7 @@ It decides nothing: what passes is the plugin's business, what may be listened f
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -138,6 +139,10 @@ class RelayedFlow:
     def _lost(self, side: Side, error: OSError) -> None:
         if self._closed:
             return
+        if self._closing and not self.legs[side.other].broken:
+            # That side has said all, and misses the end of it; the other still gets what is queued.
+            self.legs[side.other].when_drained(self._finish)
+            return
         lost = ConnectError(f"the {side.value} is gone: {error.strerror or error}", reason=f"{side.value}_lost")
         if self._machine and not self._machine.ended:
             self._tell(ConnectionLost(side, lost))
@@ -186,8 +191,11 @@ class RelayedFlow:
             self._close_after_last_word()
         elif isinstance(command, Abort):
             self.error = command.error
-            self.legs[Side.SERVER].close()
-            self._close_after_last_word(linger=True)
+            if Side.SERVER in self._pumps:
+                self._break()  # the client is in the middle of an opaque stream: no last word, and no orderly end
+            else:
+                self.legs[Side.SERVER].close()
+                self._close_after_last_word(abort=True)
 
     def _update_reading(self) -> None:
         """Read a side while the machine wants it and nobody is behind with taking what came of it."""
@@ -233,30 +241,39 @@ class RelayedFlow:
             self.legs[side.other].send_eof()
         elif not self._closing:
             self._begin_to_close()
-            self.legs[Side.CLIENT].when_drained(self._client_drained)
+            self._after_all_is_sent(self._finish)
 
-    def _client_drained(self) -> None:
-        self.legs[Side.SERVER].when_drained(self._finish)
-
-    def _close_after_last_word(self, *, linger: bool = False) -> None:
-        """Close, but not before the client has had the time to read what we said last.
+    def _close_after_last_word(self, *, abort: bool = False) -> None:
+        """Close when all that is queued is sent, but not before the client has had the time to read it.
 
         To close a socket with unread bytes resets it, and the reset destroys what the peer has not read yet. So a
-        client that says more (or, with `linger`, is likely to) is read, and ignored, for a while.
+        client that says more (or, after an abort, is likely to) is read, and ignored, for a while. After an abort that
+        while is also all the time that the client has to take what is queued.
         """
         self._begin_to_close()
         client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
         client.pause()
         if not server.closed:
             server.pause()
-        if client.broken or not (linger or client.queued or server.queued or self._client_says_more()):
+        if client.broken or not (abort or client.queued or server.queued or self._client_says_more()):
             self._finish()
             return
-        self._linger = self._owner.timeouts(LINGER).begin(self._finish)
         if not server.closed:
             server.send_eof()
         client.send_eof()
-        client.resume(self._discard)
+        if abort:
+            self._stay()
+        else:
+            self._after_all_is_sent(self._stay)
+
+    def _after_all_is_sent(self, callback: Callable[[], None]) -> None:
+        client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
+        client.when_drained(lambda: server.when_drained(callback))
+
+    def _stay(self) -> None:
+        """Read the client, and ignore it, for a while."""
+        self._linger = self._owner.timeouts(LINGER).begin(self._finish)
+        self.legs[Side.CLIENT].resume(self._discard)
 
     def _client_says_more(self) -> bool:
         try:
@@ -266,7 +283,8 @@ class RelayedFlow:
 
     def _discard(self) -> None:
         if not self._client_says_more():
-            self._finish()
+            self.legs[Side.CLIENT].pause()
+            self._after_all_is_sent(self._finish)
 
     def _begin_to_close(self) -> None:
         self._closing = True

@@ -21,6 +21,7 @@ from alg.relay import sockets
 from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.leg import LegSocket
+from alg.relay.machines import make_machine
 from alg.relay.records import wanted
 from alg.relay.timeouts import Timeouts
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 16  # ports that others hold are skipped so often
 _BACKLOG = 8
+_PAUSE = 1.0  # seconds without accepting, when there are no descriptors
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class LeaseListener:
         except BindError:
             relay.budget.give_related()
             raise
-        self.advertised = Endpoint(realm.advertise or address, self.local.port)
+        reached = session.legs[self.origin].local.address if address.is_unspecified else address
+        self.advertised = Endpoint(realm.advertise or reached, self.local.port)
         relay.gate.add_socket(self.local)
         relay.watcher.add_reader(self._sock.fileno(), self._acceptable)
         lease.start(relay.loop.time())
@@ -94,8 +97,10 @@ class LeaseListener:
                 sock, sockaddr = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError as error:
-                session.write("accept_failed", f"at {self.local}: {error.strerror}")
+            except OSError as error:  # no descriptors in the whole system: wait for better times
+                relay.watcher.remove_reader(self._sock.fileno())
+                relay.timeouts(_PAUSE).begin(self._restart)
+                session.write("accept_failed", f"at {self.local}: {error.strerror}; trying again in {_PAUSE:g} s")
                 return
             peer = sockets.endpoint_of(sockaddr)
             try:
@@ -114,6 +119,10 @@ class LeaseListener:
                 session.write(error.reason, f"at {self.local}: {error}")
                 continue
             RelatedFlow(session, self._lease, sock, peer, self.local)
+
+    def _restart(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._session.relay.watcher.add_reader(self._sock.fileno(), self._acceptable)
 
     def _expire(self) -> None:
         self._session.write("lease_expired", f"nobody came to {self.local} for {self._lease.expectation.target}")
@@ -167,6 +176,13 @@ class RelatedFlow:
         session, loop = self._session, self._session.relay.loop
         origin = self._lease.expectation.origin
         watcher = session.relay.watcher
+        try:
+            machine = self._machine(sock, target)
+        except AlgError as error:
+            watcher.forget(sock.fileno())
+            sock.close()
+            self._failed(error)
+            return
         accepted, dialled = LegSocket(loop, watcher, self._sock), LegSocket(loop, watcher, sock)
         legs = {origin: accepted, origin.other: dialled}
         if wanted("flow_open"):
@@ -176,19 +192,20 @@ class RelatedFlow:
             loop,
             session.relay.pipes,
             {side: legs[side] for side in Side},
-            machine=self._machine(sock, target),
+            machine=machine,
             owner=self,
         )
         session.add_flow(flow)
         session.dial_done(self._dial)
 
     def _machine(self, sock: socket.socket, target: Endpoint) -> FlowMachine | None:
-        plugin = self._session.relay.make_plugin(self._lease.expectation.plugin, self._session.route)
-        if plugin is None:
+        name = self._lease.expectation.plugin
+        if name is None:
             return None
+        plugin = self._session.relay.make_plugin(name, self._session.route)
         origin = self._lease.expectation.origin
         legs = {origin: Leg(self._at, self._peer), origin.other: Leg(sockets.endpoint_of(sock.getsockname()), target)}
-        return FlowMachine(plugin, self._session.core, client=legs[Side.CLIENT], server=legs[Side.SERVER])
+        return make_machine(plugin, self._session.core, legs)
 
     def _failed(self, error: AlgError) -> None:
         self._session.write(error.reason, f"{self._peer} -> {self._at}: {error}", {"lease": self._lease.number})

@@ -35,28 +35,44 @@ class Pipe:
 
 
 class PipePool:
-    """Empty pipes, ready for use."""
+    """Empty pipes, ready for use, and how many there are in all.
 
-    def __init__(self) -> None:
+    `available` says whether `splice` is to be used at all; without it, and without a pipe, all is copied.
+    """
+
+    def __init__(self, *, available: bool = AVAILABLE, limit: int = _POOLED) -> None:
+        self.available = available and AVAILABLE
+        self._limit = limit
+        self.open = 0
+        """Pipes that are in use or idle."""
         self._idle: list[Pipe] = []
 
     def take(self) -> Pipe | None:
-        """Return an empty pipe; None if the system has none left."""
+        """Return an empty pipe; None if there is none left, of the limit or of the system."""
         if self._idle:
             return self._idle.pop()
+        if self.open >= self._limit:
+            return None
         try:
-            return Pipe()
+            pipe = Pipe()
         except OSError:
             return None
+        self.open += 1
+        return pipe
 
     def give_back(self, pipe: Pipe) -> None:
         """Put an empty pipe back."""
         if len(self._idle) < _POOLED:
             self._idle.append(pipe)
         else:
-            pipe.close()
+            self.discard(pipe)
+
+    def discard(self, pipe: Pipe) -> None:
+        """Close a pipe that is not empty."""
+        pipe.close()
+        self.open -= 1
 
     def close(self) -> None:
         """Close all idle pipes."""
         while self._idle:
-            self._idle.pop().close()
+            self.discard(self._idle.pop())

@@ -137,8 +137,9 @@ class Poller:
 
     def close(self) -> None:
         """Watch nothing any more."""
-        self._loop.remove_reader(self._epoll.fileno())
-        self._epoll.close()
+        if not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
 
     def _entry(self, fd: int) -> _Entry:
         entry = self._entries.get(fd)

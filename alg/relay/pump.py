@@ -27,7 +27,7 @@ _FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 class Pump:
     """Carries what comes from `source` to `sink`; calls `on_end` when `source` has ended."""
 
-    __slots__ = ("_held", "_on_end", "_pieces", "_pipe", "_pool", "_splicing", "sink", "source")
+    __slots__ = ("_held", "_on_end", "_pieces", "_pipe", "_pool", "sink", "source", "splicing")
 
     def __init__(self, source: LegSocket, sink: LegSocket, pool: PipePool, on_end: Callable[[], None]) -> None:
         self.source = source
@@ -38,7 +38,7 @@ class Pump:
         self._held = 0
         """Bytes in the pipe."""
         self._pieces = 0
-        self._splicing = False
+        self.splicing = False
 
     def start(self) -> None:
         """Begin, once what a plugin sent before is out."""
@@ -47,7 +47,7 @@ class Pump:
     def stop(self) -> None:
         """Stop for good; what is in flight is dropped."""
         if self._pipe:
-            self._pipe.close()  # it may hold data: not for the pool
+            self._pool.discard(self._pipe)  # it may hold data
             self._pipe = None
 
     def _resume(self) -> None:
@@ -56,7 +56,7 @@ class Pump:
 
     def _readable(self) -> None:
         try:
-            if self._splicing:
+            if self.splicing:
                 self._splice()
             else:
                 self._copy()
@@ -82,8 +82,8 @@ class Pump:
                 self._pieces = 0
             else:
                 self._pieces += 1
-                if self._pieces >= _BULK_PIECES and pipes.AVAILABLE:
-                    self._splicing = True
+                if self._pieces >= _BULK_PIECES and self._pool.available:
+                    self.splicing = True
                     self._pieces = 0
                     return
             if count < RECEIVE_SIZE:
@@ -94,7 +94,7 @@ class Pump:
     def _splice(self) -> None:
         pipe = self._pipe or self._pool.take()
         if pipe is None:
-            self._splicing = False
+            self.splicing = False
             self._copy()
             return
         self._pipe = pipe
@@ -106,7 +106,7 @@ class Pump:
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
-                self._splicing = False  # a socket that cannot be spliced
+                self.splicing = False  # a socket that cannot be spliced
                 self._pieces = -(1 << 62)
                 break
             if not count:
@@ -119,7 +119,7 @@ class Pump:
                 return
             self._pieces = 0 if count >= BULK else self._pieces + 1
             if self._pieces >= _SMALL_PIECES:
-                self._splicing = False
+                self.splicing = False
                 self._pieces = 0
                 break
         self._release_pipe()

@@ -20,6 +20,7 @@ from alg.core.ports import PortPool
 from alg.registry import Registry
 from alg.relay import sockets
 from alg.relay.budget import Budget, raise_descriptor_limit
+from alg.relay.machines import make_plugin
 from alg.relay.pipes import PipePool
 from alg.relay.poller import make_watcher
 from alg.relay.records import record
@@ -145,7 +146,9 @@ class Relay:
         *,
         times: Times | None = None,
         limits: Limits | None = None,
+        splice: bool = True,
     ) -> None:
+        """`splice`: whether bulk may leave Python where the kernel can carry it; if not, it is copied."""
         self.loop = asyncio.get_running_loop()
         self.watcher = make_watcher(self.loop)
         self.routes = routes
@@ -154,7 +157,7 @@ class Relay:
         self.limits = limits or Limits()
         self.gate = Gate(self.limits.leases, is_own_address=sockets.is_own_address)
         self.budget = Budget(self.limits, raise_descriptor_limit())
-        self.pipes = PipePool()
+        self.pipes = PipePool(available=splice, limit=self.budget.pipes)
         self.listeners: list[Listener] = []
         self.sessions: set[RelayedSession] = set()
         self._timeouts: dict[float, Timeouts] = {}
@@ -207,21 +210,23 @@ class Relay:
 
     def admit(self, listener: Listener, sock: socket.socket, peer: Endpoint) -> None:
         """Begin a session for an accepted client, if the budget has room for it."""
-        plugin = listener.route.plugin
+        route, plugin = listener.route, None
         try:
-            share = self.budget.admit(peer.address, related_flows=plugin.related_flows)
-        except BindError as error:
-            self._refuse(listener, sock, peer, error)
+            if not listener.is_opaque:
+                plugin = make_plugin(route.plugin, route.config)
+            share = self.budget.admit(peer.address, related_flows=route.plugin.related_flows)
+        except AlgError as error:
+            refuse(sock, plugin, error)
+            self._record_refusal(listener, peer, error)
             return
         self._numbers += 1
-        session = RelayedSession(self, listener, self._numbers, sock, peer)
+        session = RelayedSession(self, listener, self._numbers, sock, peer, plugin)
         session.share = share
         self.sessions.add(session)
         self._idle.clear()
 
-    def _refuse(self, listener: Listener, sock: socket.socket, peer: Endpoint, error: BindError) -> None:
+    def _record_refusal(self, listener: Listener, peer: Endpoint, error: AlgError) -> None:
         """A flood of clients must not become a flood of records: one a second, with the count of the others."""
-        refuse(sock, listener.route.plugin(listener.route.config), error)
         self._refusals += 1
         now = self.loop.time()
         if now - self._last_refusal >= 1.0:
@@ -250,7 +255,7 @@ class Relay:
             if traffic != seen:
                 self._seen[session] = (traffic, now)
             elif now - since >= self.times.idle:
-                session.end(BindError(f"idle for {self.times.idle:g} s", reason="idle"))
+                session.end(AlgError(f"idle for {self.times.idle:g} s", reason="idle"))
         self._look = self.loop.call_later(self.times.idle / _LOOKS, self._look_for_idle)
 
     # What sessions share.
@@ -268,14 +273,22 @@ class Relay:
             self._timeouts[seconds] = Timeouts(self.loop, seconds)
         return self._timeouts[seconds]
 
-    def make_plugin(self, name: str | None, route: Route) -> StreamPlugin[object] | None:
-        """An instance of the plugin that a related flow asks for by name; None: it is opaque."""
-        if name is None:
-            return None
+    @property
+    def ports_taken(self) -> int:
+        """How many ports of all pools are taken."""
+        return sum(pool.taken for pool in self._pools.values())
+
+    def make_plugin(self, name: str, route: Route) -> StreamPlugin[object]:
+        """An instance of the plugin that a related flow asks for by name.
+
+        Raises:
+            ConfigError: there is no such plugin.
+            PluginError: it cannot be made.
+        """
         if name == route.plugin.name:
-            return route.plugin(route.config)
+            return make_plugin(route.plugin, route.config)
         plugin = self.registry.find(name)
-        return plugin(plugin.config_type() if plugin.config_type else None)
+        return make_plugin(plugin, plugin.config_type() if plugin.config_type else None)
 
     # Stop.
 
@@ -284,18 +297,26 @@ class Relay:
         for listener in self.listeners:
             listener.close()
         try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            await asyncio.wait_for(self.wait_idle(), seconds)
         except TimeoutError:
             return False
         return True
 
+    async def wait_idle(self) -> None:
+        """Return when there is no session."""
+        await self._idle.wait()
+
     def close(self) -> None:
-        """End everything now."""
+        """End everything now. Sessions get the time for a last word: wait for them, and close again."""
         for listener in self.listeners:
             listener.close()
         if self._look:
             self._look.cancel()
-        error = BindError("the gateway stops", reason="stopped")
+        error = AlgError("the gateway stops", reason="stopped")
         for session in list(self.sessions):
             session.end(error)
         self.pipes.close()
+        if not self.sessions:  # else last words are still to be sent: close again when that is done
+            for timeouts in self._timeouts.values():
+                timeouts.close()
+            self.watcher.close()

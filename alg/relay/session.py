@@ -12,7 +12,6 @@ from alg.core.addresses import Address
 from alg.core.commands import OpenBinding, Record
 from alg.core.errors import AlgError, BindError
 from alg.core.events import BindingOpened, CommandFailed, Event
-from alg.core.flow import FlowMachine
 from alg.core.model import Endpoint, Leg, Side
 from alg.core.plugin import Field, StreamPlugin, refusal_words
 from alg.core.session import Session
@@ -21,6 +20,7 @@ from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.lease import LeaseListener
 from alg.relay.leg import LegSocket
+from alg.relay.machines import make_machine
 from alg.relay.records import record, wanted
 from alg.relay.timeouts import Timeouts
 
@@ -55,7 +55,16 @@ class RelayedSession:
         "share",
     )
 
-    def __init__(self, relay: Relay, listener: Listener, number: int, sock: socket.socket, peer: Endpoint) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        listener: Listener,
+        number: int,
+        sock: socket.socket,
+        peer: Endpoint,
+        plugin: StreamPlugin[object] | None,
+    ) -> None:
+        """`sock` is the client's socket, `plugin` treats the master flow (None: it is opaque)."""
         self.relay = relay
         self.route = listener.route
         self.number = number
@@ -74,7 +83,7 @@ class RelayedSession:
         self._listeners: dict[int, LeaseListener] = {}
         self._dials: dict[Dial, Callable[[], None]] = {}
         """What is being connected, and what to do if that is given up."""
-        self._plugin: StreamPlugin[object] | None = None if listener.is_opaque else self.route.plugin(self.route.config)
+        self._plugin = plugin
         self._upstream: Dial | None = Dial(
             relay.loop,
             relay.watcher,
@@ -94,7 +103,7 @@ class RelayedSession:
     # The master flow.
 
     def _upstream_connected(self, server: socket.socket, target: Endpoint) -> None:
-        client, self._client_socket = self._client_socket, None
+        client = self._client_socket
         assert client is not None
         loop, watcher = self.relay.loop, self.relay.watcher
         machine = None
@@ -105,8 +114,15 @@ class RelayedSession:
                 Side.CLIENT: Leg(self._local, self.peer),
                 Side.SERVER: Leg(sockets.endpoint_of(server.getsockname()), target),
             }
-            machine = FlowMachine(self._plugin, self.core, client=self.legs[Side.CLIENT], server=self.legs[Side.SERVER])
+            try:
+                machine = make_machine(self._plugin, self.core, self.legs)
+            except AlgError as error:
+                watcher.forget(server.fileno())
+                server.close()
+                self._upstream_failed(error)
+                return
             self._plugin = None
+        self._client_socket = None
         if wanted("session_open"):
             self.write("session_open", f"{self.peer} -> {target}")
         self.master = RelayedFlow(

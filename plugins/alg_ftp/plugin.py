@@ -63,6 +63,8 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
             return wire.format_reply(421, "The server cannot be reached; try again later.")
         if isinstance(error, BindError):
             return wire.format_reply(421, "Too many connections; try again later.")
+        if error.reason == "idle":
+            return wire.format_reply(421, "Nothing was said for too long; closing the connection.")
         if isinstance(error, ProtocolError):
             return wire.format_reply(421, f"Closing the connection: {error}.")
         return wire.format_reply(421, "Service not available, closing control connection.")

@@ -1,0 +1,69 @@
+"""Plugins for tests: a line protocol whose commands are what a plugin may do, and plugins that fail."""
+
+from __future__ import annotations
+
+from alg.core.errors import AlgError
+from alg.core.model import Endpoint, Side
+from alg.core.plugin import StreamPlugin
+from alg.core.stream import Stream
+
+
+class ToyPlugin(StreamPlugin[None]):
+    """`open ADDRESS PORT [PLUGIN]`, `raise`, `splice`, `close`, `tls`; other lines go to the server."""
+
+    name = "toy"
+    related_flows = True
+
+    async def from_client(self, stream: Stream) -> None:
+        """Do what the line says."""
+        async for raw in stream.lines(200):
+            verb, *words = raw.decode("ascii").split()
+            if verb == "open":
+                await self._open(stream, words)
+            elif verb == "raise":
+                raise RuntimeError("told to")
+            elif verb == "splice":
+                self.flow.splice()
+                return
+            elif verb == "close":
+                self.flow.close()
+                return
+            elif verb == "tls":
+                await self.flow.start_tls(Side.CLIENT)
+            else:
+                stream.send(raw)
+
+    async def _open(self, stream: Stream, words: list[str]) -> None:
+        plugin = words[2] if len(words) > 2 else None
+        binding = await self.flow.expect(Side.CLIENT, Endpoint.parse(words[0], words[1]), plugin=plugin)
+        stream.reply(b"%s\n" % binding.endpoint.to_bytes(b" "))
+
+    async def from_server(self, stream: Stream) -> None:
+        """Send on what comes, whatever it is."""
+        while data := await stream.read_some():
+            stream.send(data)
+        self.flow.close()
+
+    def refusal(self, error: AlgError) -> bytes:
+        """Name the reason."""
+        return f"sorry, {error.reason}\n".encode("ascii")
+
+
+class UpperPlugin(StreamPlugin[None]):
+    """For related flows: makes upper case of what the server sends; what the client sends is opaque."""
+
+    name = "upper"
+
+    async def from_server(self, stream: Stream) -> None:
+        """Send it on in upper case."""
+        while data := await stream.read_some():
+            stream.send(data.upper())
+
+
+class UnbornPlugin(ToyPlugin):
+    """Fails when it is made."""
+
+    name = "unborn"
+
+    def __init__(self, config: None) -> None:
+        raise RuntimeError("cannot be made")
