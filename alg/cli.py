@@ -145,12 +145,18 @@ def plugins() -> None:
     sys.exit(1 if failed else 0)
 
 
-@main.command(name="explain")
+@main.command(name="explain", epilog="\b\n" + conversation.FORMAT.replace("\n\n", "\n\n\b\n"))
 @click.argument("path", metavar="CONVERSATION", type=click.Path(path_type=Path, dir_okay=False))
 def explain_conversation(path: Path) -> None:
-    """Play a CONVERSATION to its plugin without a network, and show what would be rewritten and opened, and why."""
+    """Play a CONVERSATION to its plugin without a network, and show what would be rewritten and opened, and why.
+
+    If the file says what must come of it, that is compared; the exit code is 1 where something differs.
+    """
+    as_expected = True
     try:
-        for line in explain.conversation(conversation.load(path), Registry()):
+        for line, good in explain.conversation(conversation.load(path), Registry()):
             click.echo(line)
+            as_expected &= good
     except AlgError as error:
         _fail(error)
+    sys.exit(0 if as_expected else 1)

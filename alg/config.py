@@ -5,6 +5,7 @@ An unknown key, a wrong type or a bad value never becomes a default: the file is
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import tomllib
@@ -151,7 +152,17 @@ def _read(path: Path, errors: list[str]) -> _File:
         return _File.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         errors += [f"{path}: {line}" for line in _explain(error, _known_keys)]
-        return _File()
+        return _File(routes=_good_routes(table))
+
+
+def _good_routes(table: dict[str, object]) -> dict[str, _RouteTable]:
+    """The routes of a file that is wrong elsewhere, so that what is wrong within them is told too."""
+    routes = table.get("routes")
+    good = {}
+    for name, route in routes.items() if isinstance(routes, dict) else ():
+        with contextlib.suppress(ValidationError):  # those have been told already
+            good[name] = _RouteTable.model_validate_json(json.dumps(route, default=str))
+    return good
 
 
 def _route(table: _RouteTable, file: _File, overrides: Overrides, registry: Registry) -> Route:
@@ -188,21 +199,25 @@ def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) 
         if table:
             raise ConfigError(f"options: plugin {plugin.name} has none, but {', '.join(table)} is set")
         return None
-    if not is_dataclass(config_type):
-        raise ConfigError(f"options: plugin {plugin.name} is at fault: its config_type is no dataclass")
+    assert is_dataclass(config_type), "the registry has looked"
     checked = pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))(config_type)
     known = [each.name for each in fields(config_type)]
     try:
         return TypeAdapter(checked).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        raise ConfigError("\n".join(f"options.{line}" for line in _explain(error, lambda _: known))) from None
+        raise ConfigError("\n".join(_explain(error, lambda _: known, "options"))) from None
+    except ConfigError as error:  # from the dataclass itself
+        raise ConfigError(f"options: {error}") from None
 
 
-def _explain(error: ValidationError, known_keys: Callable[[tuple[int | str, ...]], Iterable[str]]) -> list[str]:
+def _explain(
+    error: ValidationError, known_keys: Callable[[tuple[int | str, ...]], Iterable[str]], *prefix: str
+) -> list[str]:
     """One line for each error: path, what is wrong, what would be right."""
     lines = []
     for problem in error.errors(include_url=False):
-        path = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("function-"))
+        parts = (*prefix, *problem["loc"])
+        path = ".".join(str(part) for part in parts if not str(part).startswith("function-"))
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             known = sorted(known_keys(problem["loc"]))
             near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
@@ -210,6 +225,8 @@ def _explain(error: ValidationError, known_keys: Callable[[tuple[int | str, ...]
             lines.append(f"{path}: unknown key; {hint}")
         else:
             message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            message = message.replace("a valid array", "a list").replace("a valid dictionary", "a table")
+            message = message.replace("a valid ", "a ").replace("a integer", "an integer")
             given = "" if problem["type"] == "missing" else f", not {problem['input']!r}"
             said = problem["type"] == "value_error" or problem["type"] == "missing"
             lines.append(f"{path}: {message}" if said else f"{path}: must be {message}{given}")

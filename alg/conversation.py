@@ -1,6 +1,6 @@
 """Conversations: the readable trace of an exchange and what must come of it, for `alg explain` and for tests.
 
-The format is in `fixtures/README.md`. This module parses it, cuts it into steps, and plays a step to a plugin; what
+This module parses the format (`FORMAT` explains it), cuts a conversation into steps, and plays a step to a plugin; what
 came of it can then be compared with what the file expects, line by line.
 """
 
@@ -15,7 +15,26 @@ from pathlib import Path
 
 from alg.core.errors import ConfigError
 from alg.core.model import Side
-from alg.testing import Playbook
+from alg.testing import Playbook, endpoint
+
+FORMAT = """\
+protocol: NAME                    the plugin; required
+client: PEER - LOCAL              the endpoints of that leg: theirs, ours
+server: PEER - LOCAL
+listeners: A:P ...                where bindings listen, in order; when they run out, so have the ports
+config: KEY = VALUE               a line of the plugin's TOML table
+C> TEXT     S> TEXT               the client, the server says a line
+C.          S.                    it ends its direction
+C< TEXT     S< TEXT               the client, the server must get that line
++ SIDE LISTENER -> TARGET         a listener opens for that side and leads to the target
+- SIDE LISTENER                   it closes, while the session goes on
+! REASON                          a record of that reason is written
+.                                 the session has ended, and its listeners with it
+# ...                             a comment; the first is the title
+
+What stands below what somebody says, up to the next one who speaks, is all that must come of it. A line ends in CR LF
+unless its text ends in \\n, \\r or \\c (nothing follows). \\t, \\\\ and \\xff are bytes; the rest is UTF-8.
+"""
 
 _ESCAPE = re.compile(r"\\(?:([rntc\\])|x([0-9a-fA-F]{2}))")
 _SIMPLE = {"r": b"\r", "n": b"\n", "t": b"\t", "c": b"", "\\": b"\\"}
@@ -107,6 +126,20 @@ class Conversation:
                 steps.append(step)
         return tuple(steps)
 
+    @property
+    def expects(self) -> bool:
+        """Whether the file says what must come of anything."""
+        return any(step != Step(step.number, step.side, step.data, step.ends, step.gets) for step in self.steps) or any(
+            any(step.gets.values()) for step in self.steps
+        )
+
+    def endpoints(self) -> list[str]:
+        """All endpoints that the head of the file names."""
+        found = self.settings.get("listeners", "").split()
+        for side in ("client", "server"):
+            found += [each.strip() for each in self.settings.get(side, "").split(" - ") if each.strip()]
+        return found
+
     def arguments(self) -> dict[str, object]:
         """The arguments for a `Playbook` that the head of the file gives."""
         arguments: dict[str, object] = {}
@@ -147,7 +180,14 @@ def parse(text: str, path: str = "conversation") -> Conversation:
         _add(steps, mark, rest, f"{path}:{number}", number)
     if "protocol" not in settings:
         raise ConfigError(f"{path}: a conversation begins with 'protocol: NAME'")
-    return Conversation(path, title, settings, tuple(draft.step() for draft in steps))
+    conversation = Conversation(path, title, settings, tuple(draft.step() for draft in steps))
+    try:
+        _ = conversation.config
+        for each in conversation.endpoints():
+            endpoint(each)
+    except ValueError as error:  # TOML's too
+        raise ConfigError(f"{path}: {error}") from None
+    return conversation
 
 
 def load(path: Path) -> Conversation:
@@ -218,6 +258,25 @@ def unescape(text: str) -> bytes:
     data += text[at:].encode("utf-8")
     own_end = at == len(text) and last and last in "rnc"
     return data if own_end else data + b"\r\n"
+
+
+def differences(expected: Step, outcome: Step) -> list[str]:
+    """What came otherwise than the file says, a line each."""
+    lines = [
+        f"the {side.value} should get {expected.gets.get(side, b'')!r}"
+        for side in Side
+        if expected.gets.get(side, b"") != outcome.gets.get(side, b"")
+    ]
+    for name, meant, came in (
+        ("opens", expected.listens, outcome.listens),
+        ("closes", expected.stops, outcome.stops),
+        ("records", expected.records, outcome.records),
+    ):
+        if meant != came:
+            lines.append(f"{name} should be {', '.join(meant) or 'none'}, not {', '.join(came) or 'none'}")
+    if expected.closed != outcome.closed:
+        lines.append(f"the session should {'end' if expected.closed else 'go on'}")
+    return lines
 
 
 class Player:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alg.config import plugin_config
-from alg.conversation import Conversation, Player, Step
+from alg.conversation import Conversation, Player, Step, differences
 from alg.core.model import Side
+from alg.core.plugin import StreamPlugin
 from alg.core.policy import TargetRules
 from alg.registry import Registry
 from alg.settings import Settings
@@ -17,6 +18,8 @@ def settings(settings: Settings) -> Iterator[str]:
     """Yield the lines of `alg check`."""
     for route in settings.routes:
         yield f"{route}"
+        sides = [side for side in Side if reads(route.plugin, side)]
+        yield f"  plugin {route.plugin.name} reads what {' and '.join(f'{side.value}s' for side in sides) or 'nobody'} say"
         for side in Side:
             realm, rules = route.realms[side], route.targets[side]
             bind = realm.bind or f"the local address of the {side.value}'s leg"
@@ -34,34 +37,52 @@ def settings(settings: Settings) -> Iterator[str]:
     )
 
 
+def reads(plugin: type[StreamPlugin[object]], side: Side) -> bool:
+    """Whether a plugin treats what that side says."""
+    name = f"from_{side.value}"
+    return getattr(plugin, name) is not getattr(StreamPlugin, name)
+
+
 def _targets(rules: TargetRules) -> str:
     others = "".join(f", {network}" for network in rules.networks)
     return f"their own address{others}, ports from {rules.min_port}"
 
 
-def conversation(talk: Conversation, registry: Registry) -> Iterator[str]:
-    """Yield the lines of `alg explain`: what is said, what goes on, what is opened and why."""
+def conversation(talk: Conversation, registry: Registry) -> Iterator[tuple[str, bool]]:
+    """Yield the lines of `alg explain`: what is said, what goes on, what is opened and why.
+
+    With each line comes whether it is what the file expects.
+    """
     plugin = registry.find(talk.protocol)
     playbook = Playbook(plugin, plugin_config(plugin, talk.config), **talk.arguments())  # type: ignore[arg-type]
     player = Player(playbook)
     if talk.title:
-        yield f"# {talk.title}"
+        yield f"# {talk.title}", True
     records = 0
     for step in talk.steps:
-        yield from _said(step)
+        for line in _said(step):
+            yield line, True
         outcome = player.play(step, [step.data])
-        for side in (step.side.other, step.side):
-            for line in outcome.gets[side].splitlines(keepends=True):
-                verb = "is told" if side is step.side else "receives"
-                yield f"  {side.value} {verb}: {_show(line)}"
         for record in playbook.records[records:]:
-            yield f"  {record.reason}: {record.message}"
+            yield f"  {record.reason}: {record.message}", True
         records = len(playbook.records)
-        for stopped in outcome.stops:
-            yield f"  stops to listen: {stopped}"
+        for line in _outcome(outcome):
+            yield line, True
         if playbook.closed:
-            yield f"  the session ends: {playbook.error or 'all is said'}"
+            yield f"  the session ends: {playbook.error or 'all is said'}", True
+        if talk.expects:
+            for difference in differences(step, outcome):
+                yield f"  {talk.path}:{step.number}: {difference}", False
+        if playbook.closed:
             return
+
+
+def _outcome(outcome: Step) -> Iterator[str]:
+    for side in (outcome.side.other, outcome.side):
+        for line in outcome.gets[side].splitlines(keepends=True):
+            yield f"  {side.value} {'is answered' if side is outcome.side else 'receives'}: {_show(line)}"
+    for stopped in outcome.stops:
+        yield f"  stops to listen: {stopped}"
 
 
 def _said(step: Step) -> Iterator[str]:

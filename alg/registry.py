@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import inspect
 import os
+import re
 import sys
 from collections import defaultdict
+from dataclasses import MISSING, fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from alg.core.errors import ConfigError
 from alg.core.plugin import StreamPlugin
 
 GROUP = "alg.plugins"
+_NAME = re.compile(r"[a-zA-Z][\w.+-]*", re.ASCII)
+_COROUTINES = ("from_client", "from_server")
 
 
 class Registry:
@@ -60,6 +66,25 @@ class Registry:
     def _check(self, name: str, plugin: object) -> type[StreamPlugin[object]]:
         if not (isinstance(plugin, type) and issubclass(plugin, StreamPlugin)):
             raise ConfigError(f"plugin {name!r} is no subclass of alg.plugin.StreamPlugin")
-        if not isinstance(getattr(plugin, "name", None), str):
-            raise ConfigError(f"plugin {name!r} has no class attribute 'name'")
+        if not _NAME.fullmatch(str(getattr(plugin, "name", ""))):
+            raise ConfigError(f"plugin {name!r} needs a class attribute 'name' of letters, digits, '.', '+' and '-'")
+        for attribute in dir(plugin):
+            if attribute in _COROUTINES:
+                if not inspect.iscoroutinefunction(getattr(plugin, attribute)):
+                    raise ConfigError(f"plugin {name!r}: {attribute} must be an 'async def'")
+            elif attribute.startswith("from_") and difflib.get_close_matches(attribute, _COROUTINES, cutoff=0.8):
+                raise ConfigError(
+                    f"plugin {name!r}: nobody calls {attribute}; the methods are {' and '.join(_COROUTINES)}"
+                )
+        _check_config_type(name, plugin.config_type)
         return plugin
+
+
+def _check_config_type(name: str, config_type: type | None) -> None:
+    if config_type is None:
+        return
+    if not (is_dataclass(config_type) and config_type.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+        raise ConfigError(f"plugin {name!r}: its config_type must be a frozen dataclass")
+    for each in fields(config_type):
+        if each.init and each.default is MISSING and each.default_factory is MISSING:
+            raise ConfigError(f"plugin {name!r}: option {each.name} of its config_type needs a default")

@@ -26,7 +26,7 @@ from alg.core.commands import (
     Splice,
     StartTls,
 )
-from alg.core.errors import AlgError, BindError, ConnectError
+from alg.core.errors import AlgError, BindError, ConnectError, ProtocolError
 from alg.core.events import BindingOpened, CommandFailed, ConnectionLost, DataReceived, EofReceived, Event, TlsStarted
 from alg.core.flow import FlowMachine
 from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
@@ -38,9 +38,16 @@ __all__ = ["Accept", "Connect", "Endpoint", "Expectation", "Playbook", "Side", "
 
 
 def endpoint(text: str) -> Endpoint:
-    """Make an endpoint from `10.0.0.1:21` or `[2001:db8::1]:21`, for tests."""
+    """Make an endpoint from `10.0.0.1:21` or `[2001:db8::1]:21`, for tests.
+
+    Raises:
+        ValueError: the text is none.
+    """
     address, _, port = text.rpartition(":")
-    return Endpoint.parse(address.strip("[]"), int(port))
+    try:
+        return Endpoint.parse(address.removeprefix("[").removesuffix("]"), port)
+    except ProtocolError:
+        raise ValueError(f"{text!r} is no endpoint; write 10.0.0.1:21 or [2001:db8::1]:21") from None
 
 
 class Playbook:
@@ -130,7 +137,7 @@ class Playbook:
 
     def lose(self, side: Side, message: str = "reset by peer") -> None:
         """The leg of that side breaks."""
-        self._tell(ConnectionLost(side, ConnectError(message)))
+        self._tell(ConnectionLost(side, ConnectError(message, reason=f"{side.value}_lost")))
 
     def answer(self, error: AlgError | None = None) -> None:
         """Answer the oldest request that is held back, with an error if one is given."""

@@ -138,7 +138,7 @@ def test_a_refused_target_ends_a_plugin_that_does_not_catch_it() -> None:
     talk = Playbook(CallPlugin)
     talk.client(b"CALL 10.77.9.9 4000\n")
     assert talk.closed
-    assert talk.reasons == ["third_party_address"]
+    assert talk.reasons == ["third_party_address"] * 2  # refused, and ended because of it
     talk.client(b"more\n")
     talk.server(b"more\n")
     assert talk.to_client == b""

@@ -56,6 +56,15 @@ class _Direction:
         self.opaque = False
 
 
+def _where(problem: Exception) -> str:
+    """An exception in one line, with the place where it was raised."""
+    place, trace = "", problem.__traceback__
+    while trace:
+        place = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(problem).__name__} at {place}: {problem}"
+
+
 class FlowMachine:
     """One flow: a plugin instance between two legs."""
 
@@ -107,7 +116,7 @@ class FlowMachine:
         try:
             coroutine = treat(self._directions[side].stream)
         except Exception as problem:  # noqa: BLE001 - as in `_step`
-            self._abort(PluginError(f"plugin {name} raised {type(problem).__name__}: {problem}"))
+            self._abort(PluginError(f"plugin {name} raised {_where(problem)}"))
             return
         if isinstance(coroutine, CoroutineType):
             self._directions[side].coroutine = coroutine
@@ -202,7 +211,7 @@ class FlowMachine:
         except AlgError as problem:
             self._abort(problem)
         except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends its session, and only that
-            self._abort(PluginError(f"plugin {self.plugin.name} raised {type(problem).__name__}: {problem}"))
+            self._abort(PluginError(f"plugin {self.plugin.name} raised {_where(problem)}"))
         else:
             if request is not direction.stream and not isinstance(request, int | Side):
                 self._abort(PluginError(f"plugin {self.plugin.name} awaited something that is not of alg.plugin"))
@@ -245,9 +254,15 @@ class FlowMachine:
     # What `Stream`, `Flow` and `Binding` ask for.
 
     def _send(self, side: Side, data: bytes) -> None:
+        if not isinstance(data, bytes):
+            raise TypeError(f"send() and reply() take bytes, not {type(data).__name__}")
         direction = self._directions[side.other]
         if direction.opaque and not direction.stream.ended:
-            raise PluginError(f"plugin {self.plugin.name} sends to the {side.value} after that direction was spliced")
+            name = f"from_{side.other.value}"
+            raise PluginError(
+                f"plugin {self.plugin.name} sends to the {side.value}, where bytes pass unread: override {name}, and do "
+                "not return from it before"
+            )
         if not self._ended and not direction.opaque:
             self._commands.append(SendData(side, data))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 from alg.core.addresses import Address
-from alg.core.errors import AlgError
+from alg.core.errors import AlgError, BindError, PolicyError
 from alg.core.model import Endpoint, Expectation, Leg, Side
 from alg.core.stream import Stream, suspend
 
@@ -82,17 +82,23 @@ class Flow:
     ) -> Binding:
         """Expect a related flow: have the host listen on the origin's side and connect each comer to the target.
 
-        When this returns, the listener is open, so the bytes that name it may be sent. `announced_by` is for the
+        `origin` is the side that will connect: `Side.CLIENT` where the server announces, `Side.SERVER` where the client
+        does. When this returns, the listener is open, so the bytes that name it may be sent. `announced_by` is for the
         record: the words of the payload (`227`). `limit` flows may come (None: any number) within `lifetime` seconds,
         from `sources` only (default: the origin side's peer), to be treated by `plugin` (default: opaque).
 
-        Raises:
+        Raises (and records):
             PolicyError: the target is none that its side may name (`third_party_address`, `self_target`, `low_port`).
             BindError: the host has no port, descriptor or lease left.
         """
         expectation = Expectation.usual(origin, target, limit=limit, lifetime=lifetime, sources=sources, plugin=plugin)
-        number = self._machine.lease(expectation)
-        endpoint = cast(Endpoint, await suspend(number))
+        try:
+            number = self._machine.lease(expectation)
+            endpoint = cast(Endpoint, await suspend(number))
+        except (PolicyError, BindError) as error:
+            fields: dict[str, Field] = {"announced_by": announced_by, "origin": origin.value, "target": target}
+            self._machine.report(error.reason, f"{announced_by} {error}".lstrip(), fields)
+            raise
         self._machine.report_rewrite(number, expectation, endpoint, announced_by)
         return Binding(self._machine, number, expectation, endpoint)
 
@@ -123,10 +129,12 @@ class Flow:
 class StreamPlugin(Generic[C_co]):
     """Base of a plugin for a protocol over TCP: a subclass says what happens to what each side sends.
 
-    One instance serves one flow. `from_client` and `from_server` run as two coroutines side by side; they may await
-    only what this API offers. A side whose coroutine is not overridden is opaque, and so is what follows once it has
-    returned. Class attributes: `name` is the scheme on the command line; `config_type` the frozen dataclass that the
-    plugin's table in the configuration becomes (every field with a default).
+    One instance serves one flow. `from_client` and `from_server` run as two coroutines side by side, `from_client`
+    first; they may await only what this API offers. A side whose coroutine is not overridden is opaque, and so is what
+    follows once it has returned. `self.config` is there from `__init__` on, `self.flow` once they run. Class attributes:
+    `name` is the scheme on the command line; `config_type` the frozen dataclass that the plugin's table in the
+    configuration becomes (every field with a default; lists are `tuple[str, ...]`; raise `ValueError` in
+    `__post_init__` for a value that cannot be).
     """
 
     name: ClassVar[str]
@@ -134,7 +142,8 @@ class StreamPlugin(Generic[C_co]):
     default_port: ClassVar[int | None] = None
     """The protocol's well-known port, for an upstream that is given without one."""
     related_flows: ClassVar[bool] = False
-    """Whether a session of this protocol opens related flows; the host then keeps descriptors for them."""
+    """Whether most sessions of this protocol open related flows: the host then counts half a flow's descriptors for
+    each session before it accepts it. It works without; then more clients are accepted, and more `BindError` raised."""
 
     def __init__(self, config: C_co) -> None:
         self.config = config
@@ -149,8 +158,8 @@ class StreamPlugin(Generic[C_co]):
     def refusal(self, error: AlgError) -> bytes:  # noqa: ARG002 - for those that override it
         """What the client is told, in its protocol, when its session cannot begin or must end: nothing by default.
 
-        `ConnectError` means that the server cannot be reached, `BindError` that the gateway is full, `ProtocolError`
-        that one side broke the protocol.
+        `ConnectError` means that the server cannot be reached or was lost, `BindError` that the gateway is full or
+        stops, `ProtocolError` that one side broke the protocol.
         """
         return b""
 
@@ -158,6 +167,7 @@ class StreamPlugin(Generic[C_co]):
 def refusal_words(plugin: StreamPlugin[object], error: AlgError) -> bytes:
     """What the plugin would tell its client about this error; nothing if the plugin fails at that too."""
     try:
-        return plugin.refusal(error)
+        words = plugin.refusal(error)
     except Exception:  # noqa: BLE001 - we are about to end the session because of another error: that one counts
         return b""
+    return words if isinstance(words, bytes) else b""

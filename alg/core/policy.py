@@ -137,7 +137,9 @@ class Gate:
             raise PolicyError(f"{target} is a socket of this gateway", reason="self_target")
         loopback_is_meant = (rules.loopback and its_own) or names_this_host(address, rules.networks)
         if is_this_host(address) and not loopback_is_meant:
-            raise PolicyError(f"{target} means this host; allow it by name if that is meant", reason="self_target")
+            raise PolicyError(
+                f"{target} means this host; `targets` can allow it, by a network within it", reason="self_target"
+            )
         if not is_unicast(address):
             raise PolicyError(f"{target} is no address of a single host", reason="bad_address")
         if not its_own and not allowed_by_name:

@@ -35,6 +35,7 @@ NOT_OFFERED = frozenset(
     ("LPRT", "LPSV", "CPSV", "SPSV", "SSCN", "AUTH", "ADAT", "PBSZ", "PROT", "CCC", "MIC", "CONF", "ENC")
 )
 _NO_PORT = "No data connection: no port is free; try again later."
+_NOT_USABLE = "No data connection: what the server offers cannot be used."
 _DATA_COMMANDS = frozenset(("PORT", "PASV", "EPRT", "EPSV"))
 
 
@@ -139,9 +140,9 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
             return self._refuse(command, 501, "EPSV takes 1, 2, ALL or nothing.", "bad_endpoint")
         return None
 
-    def _refuse(self, command: wire.Command, code: int, text: str, reason: str, detail: str = "") -> bytes:
-        """Return our own reply. `detail` is for the record only: it may name what the client shall not learn."""
-        self.flow.log(reason, f"{command.verb}: {code} {detail or text}", {"command": command.verb, "code": code})
+    def _refuse(self, command: wire.Command, code: int, text: str, reason: str) -> bytes:
+        """Return our own reply, and record it."""
+        self.flow.log(reason, f"{command.verb}: {code} {text}", {"command": command.verb, "code": code})
         return wire.format_reply(code, text)
 
     async def _announce_to_server(self, command: wire.Command) -> bytes | None:
@@ -151,11 +152,10 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         except ProtocolError as error:
             code = 522 if isinstance(error, wire.FamilyError) else 501
             refusal = self._refuse(command, code, f"{error}.", error.reason)
-        except PolicyError as error:  # RFC 2577 section 3
-            text = f"{command.verb} refused: that address and port are not allowed."
-            refusal = self._refuse(command, 504, text, error.reason, str(error))
-        except BindError as error:
-            refusal = self._refuse(command, 425, _NO_PORT, error.reason, str(error))
+        except PolicyError:  # RFC 2577 section 3; recorded by `expect`, in words that the client shall not read
+            refusal = wire.format_reply(504, f"{command.verb} refused: that address and port are not allowed.")
+        except BindError:
+            refusal = wire.format_reply(425, _NO_PORT)
         else:
             if command.verb == "PORT" and binding.endpoint.address.version == 4:
                 return b"PORT " + wire.format_port(binding.endpoint)
@@ -265,11 +265,13 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         try:
             target = self._passive_target(command.verb, lines)
             binding = await self._expect(Side.CLIENT, target, command, announced_by=lines[-1][:3].decode("ascii"))
-        except BindError as error:
-            return self._refuse(command, 425, _NO_PORT, error.reason, str(error))
-        except PolicyError as error:
-            text = "No data connection: what the server offers cannot be used."
-            return self._refuse(command, 425, text, error.reason, str(error))
+        except BindError:  # recorded by `expect`, as is the next, in words that the client shall not read
+            return wire.format_reply(425, _NO_PORT)
+        except PolicyError:
+            return wire.format_reply(425, _NOT_USABLE)
+        except ProtocolError as error:
+            self.flow.log(error.reason, f"{command.verb}: {error}", {"command": command.verb, "code": 425})
+            return wire.format_reply(425, _NOT_USABLE)
         if command.verb == "PASV":
             return wire.format_passive(binding.endpoint)
         return wire.format_extended_passive(binding.endpoint.port)
@@ -279,11 +281,11 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         if verb == "EPSV":
             port = wire.parse_extended_passive(lines)
             if port is None:
-                raise PolicyError("the server's reply to EPSV holds no port", reason="bad_endpoint")
+                raise ProtocolError("the server's reply to EPSV holds no port", reason="bad_endpoint")
             return Endpoint(peer, port)
         target = wire.parse_passive(lines)
         if target is None:
-            raise PolicyError("the server's reply to PASV holds no address", reason="bad_endpoint")
+            raise ProtocolError("the server's reply to PASV holds no address", reason="bad_endpoint")
         if target.address != peer and self.config.foreign_passive is ForeignAddress.PEER:
             self.flow.log(
                 "third_party_address",

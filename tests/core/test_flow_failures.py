@@ -171,13 +171,13 @@ class Generating(Echo):
 @pytest.mark.parametrize(
     ("plugin", "words"),
     [
-        (Raising, "raised ZeroDivisionError: oops"),
+        (Raising, "raised ZeroDivisionError at test_flow_failures.py:"),
         (Sleeping, "awaited something that is not of alg.plugin"),
         (Stealing, "awaited something that is not of alg.plugin"),
         (ReadingOn, "reads on after splice()"),
-        (SendingOn, "sends to the server after that direction was spliced"),
+        (SendingOn, "sends to the server, where bytes pass unread"),
         (Synchronous, "is no `async def`"),
-        (SynchronousAndRaising, "from_client raised ZeroDivisionError: oops"),
+        (SynchronousAndRaising, "from_client raised ZeroDivisionError at test_flow_failures.py:"),
         (Generating, "is no `async def`"),
     ],
 )

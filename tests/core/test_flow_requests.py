@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alg.core.commands import CloseBinding, OpenBinding, ReportRewrite, SendData, Splice, StartTls
+from alg.core.commands import CloseBinding, OpenBinding, Report, ReportRewrite, SendData, Splice, StartTls
 from alg.core.events import BindingOpened, CommandFailed, DataReceived, TlsStarted
 from alg.core.model import Expectation
 from alg.plugin import BindError, Binding, ConnectError, Side, Stream, StreamPlugin
@@ -64,7 +64,10 @@ def test_a_binding_that_fails_raises_where_it_was_asked_for() -> None:
     """The lease is given back, and the plugin may answer in its protocol."""
     machine, _ = started(Expecting)
     machine.receive(FROM_CLIENT)
-    assert machine.receive(CommandFailed(1, BindError("no port"))) == [SendData(Side.CLIENT, b"none\n")]
+    report, answer = machine.receive(CommandFailed(1, BindError("no port")))
+    assert isinstance(report, Report)
+    assert (report.reason, report.message) == ("no_port", "ASK no port")
+    assert answer == SendData(Side.CLIENT, b"none\n")
     assert not machine.session.pending
 
 

@@ -91,7 +91,7 @@ def test_failing_plugin_passes_nothing_on(run: Run) -> None:
                 await client.send(b"raise\nnever seen\n")
                 assert await client.rest() == b"sorry, plugin_failed\n"
                 assert (await server.until_cut())[0] == b""
-            assert "RuntimeError: told to" in (await rig.notes.wait("plugin_failed")).message
+            assert "told to" in (await rig.notes.wait("plugin_failed")).message
             await rig.at_rest()
 
     run(work())

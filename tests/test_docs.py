@@ -1,0 +1,79 @@
+"""The README is true: its plugin and its tests run, its configuration is valid, its API table is complete."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import alg.plugin
+from alg.config import Overrides, load
+from alg.conversation import FORMAT, Player, parse
+from alg.core import errors
+from alg.registry import Registry
+from alg.testing import Playbook
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_plugin_of_the_readme_passes_its_tests(tmp_path: Path) -> None:
+    """Both are taken word for word."""
+    plugin, tests = blocks("python")
+    (tmp_path / "alg_where.py").write_text(plugin)
+    (tmp_path / "test_where.py").write_text(tests)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    ran = subprocess.run(
+        [*command, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": ":".join([str(tmp_path), *sys.path])},
+    )
+    assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_the_conversation_of_the_readme_comes_out(tmp_path: Path) -> None:
+    """It is played to the README's own plugin."""
+    scope: dict[str, object] = {}
+    exec(blocks("python")[0], scope)
+    conversation = parse(next(block for block in blocks("") if "protocol: where" in block))
+    plugin = scope["WherePlugin"]
+    assert isinstance(plugin, type)
+    player = Player(Playbook(plugin))
+    assert [player.play(step, [step.data]) for step in conversation.steps] == list(conversation.steps)
+
+
+def test_the_configuration_of_the_readme_is_valid(tmp_path: Path) -> None:
+    """Every key in it exists."""
+    path = tmp_path / "alg.toml"
+    path.write_text(next(block for block in blocks("toml") if "[routes.office]" in block))
+    (route,) = load(path, Registry(), Overrides()).routes
+    assert str(route) == "ftp 10.77.1.1:2121 -> 203.0.113.2:21"
+
+
+def test_every_name_of_the_api_is_explained() -> None:
+    """The table has them all."""
+    table = README[README.index("### The plugin API") :]
+    missing = [name for name in alg.plugin.__all__ if f"`{name}" not in table]
+    assert missing == []
+
+
+def test_every_error_is_offered_to_plugins() -> None:
+    """An error that a plugin may meet, it may catch."""
+    kinds = {name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, Exception)}
+    assert kinds <= set(alg.plugin.__all__)
+
+
+def test_the_fixtures_explain_the_same_format() -> None:
+    """Each mark of the format is in the table beside the fixtures."""
+    table = (Path(__file__).parents[1] / "fixtures" / "README.md").read_text("utf-8")
+    marks = [line.split()[0] for line in FORMAT.splitlines() if re.match(r"[A-Z+!.-]", line) and "What" not in line]
+    assert [mark for mark in marks if f"`{mark}" not in table and mark[:2] not in table] == []
