@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from alg.core.addresses import Address
 from alg.core.commands import OpenBinding, Record
@@ -16,21 +17,47 @@ from alg.core.events import Event
 from alg.core.flow import FlowMachine
 from alg.core.model import Connect, Endpoint, Leg, Side
 from alg.core.plugin import Field
-from alg.core.session import Lease
+from alg.core.session import Lease, Session
 from alg.relay import sockets
 from alg.relay.dialer import Dial
-from alg.relay.flow import RelayedFlow
+from alg.relay.flow import FlowOwner, RelayedFlow
 from alg.relay.leg import LegSocket
 from alg.relay.machines import make_machine
 from alg.relay.records import wanted
+from alg.relay.services import Services
 from alg.relay.timeouts import Timeouts
-
-if TYPE_CHECKING:
-    from alg.relay.session import RelayedSession
+from alg.settings import Route
 
 _ATTEMPTS = 16  # ports that others hold are skipped so often
 _BACKLOG = 8
 _PAUSE = 1.0  # seconds without accepting, when there are no descriptors
+
+
+class LeaseOwner(FlowOwner, Protocol):
+    """What a lease and the flows that come through it need of their session."""
+
+    services: Services
+    route: Route
+    legs: dict[Side, Leg]
+    core: Session
+
+    def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
+        """Write a record of the session."""
+
+    def local_address(self, side: Side, target: Endpoint) -> Address | None:
+        """Where a related flow on that side is dialled from."""
+
+    def add_dial(self, dial: Dial, *, on_cancel: Callable[[], None]) -> None:
+        """Something is being connected; the session lives as long."""
+
+    def dial_done(self, dial: Dial) -> None:
+        """It is decided."""
+
+    def add_flow(self, flow: RelayedFlow) -> None:
+        """A flow has both its legs: let it carry."""
+
+    def related_closed(self, flow: RelayedFlow, began: float, name: object) -> None:
+        """A related flow is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +77,31 @@ class LeaseListener:
 
     __slots__ = ("_lease", "_pool", "_session", "_sock", "_timer", "advertised", "local", "origin")
 
-    def __init__(self, session: RelayedSession, lease: Lease) -> None:
+    def __init__(self, session: LeaseOwner, lease: Lease) -> None:
         """Open the listener.
 
         Raises:
             BindError: no port or descriptor is free.
         """
-        relay = session.relay
+        services = session.services
         self._session = session
         self._lease = lease
         self.origin = lease.expectation.origin
         realm = session.route.realms[self.origin]
         address = realm.bind or session.legs[self.origin].local.address
-        self._pool = relay.port_pool(address, realm.ports)
-        relay.budget.take_related()
+        self._pool = services.port_pool(address, realm.ports)
+        services.budget.take_related()
         try:
             self._sock, self.local = self._bind(address)
         except BindError:
-            relay.budget.give_related()
+            services.budget.give_related()
             raise
         reached = session.legs[self.origin].local.address if address.is_unspecified else address
         self.advertised = Endpoint(realm.advertise or reached, self.local.port)
-        relay.gate.add_socket(self.local)
-        relay.watcher.add_reader(self._sock.fileno(), self._acceptable)
-        lease.start(relay.loop.time())
-        self._timer = relay.timeouts(lease.expectation.lifetime).begin(self._expire)
+        services.gate.add_socket(self.local)
+        services.watcher.add_reader(self._sock.fileno(), self._acceptable)
+        lease.start(services.loop.time())
+        self._timer = services.timeouts(lease.expectation.lifetime).begin(self._expire)
 
     def _bind(self, address: Address) -> tuple[socket.socket, Endpoint]:
         for _ in range(_ATTEMPTS):
@@ -91,20 +118,20 @@ class LeaseListener:
         raise BindError(f"{_ATTEMPTS} ports out of {self._pool.ports} were taken by others", reason="no_port")
 
     def _acceptable(self) -> None:
-        relay, session = self._session.relay, self._session
+        services, session = self._session.services, self._session
         while self._sock.fileno() >= 0:
             try:
                 sock, sockaddr = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # no descriptors in the whole system: wait for better times
-                relay.watcher.remove_reader(self._sock.fileno())
-                relay.timeouts(_PAUSE).begin(self._restart)
+                services.watcher.remove_reader(self._sock.fileno())
+                services.timeouts(_PAUSE).begin(self._restart)
                 session.write("accept_failed", f"at {self.local}: {error.strerror}; trying again in {_PAUSE:g} s")
                 return
             peer = sockets.endpoint_of(sockaddr)
             try:
-                self._lease.admit(peer.address, relay.loop.time())
+                self._lease.admit(peer.address, services.loop.time())
             except PolicyError as error:
                 sockets.reset(sock)
                 session.write(error.reason, f"at {self.local}: {error}", {"peer": peer, "listener": self.local})
@@ -113,7 +140,7 @@ class LeaseListener:
             if self._lease.used_up:
                 session.close_binding(self._lease.number)
             try:
-                relay.budget.take_related()
+                services.budget.take_related()
             except BindError as error:
                 sockets.reset(sock)
                 session.write(error.reason, f"at {self.local}: {error}")
@@ -122,7 +149,7 @@ class LeaseListener:
 
     def _restart(self) -> None:
         if self._sock.fileno() >= 0:
-            self._session.relay.watcher.add_reader(self._sock.fileno(), self._acceptable)
+            self._session.services.watcher.add_reader(self._sock.fileno(), self._acceptable)
 
     def _expire(self) -> None:
         self._session.write("lease_expired", f"nobody came to {self.local} for {self._lease.expectation.target}")
@@ -130,13 +157,13 @@ class LeaseListener:
 
     def close(self) -> None:
         """Stop listening; the port goes back to its pool."""
-        relay = self._session.relay
+        services = self._session.services
         self._timer.cancel()
-        relay.watcher.forget(self._sock.fileno())
+        services.watcher.forget(self._sock.fileno())
         self._sock.close()
-        relay.gate.remove_socket(self.local)
+        services.gate.remove_socket(self.local)
         self._pool.give_back(self.local.port)
-        relay.budget.give_related()
+        services.budget.give_related()
 
 
 class RelatedFlow:
@@ -147,35 +174,33 @@ class RelatedFlow:
 
     __slots__ = ("_at", "_began", "_dial", "_lease", "_name", "_peer", "_session", "_sock")
 
-    def __init__(
-        self, session: RelayedSession, lease: Lease, sock: socket.socket, peer: Endpoint, at: Endpoint
-    ) -> None:
+    def __init__(self, session: LeaseOwner, lease: Lease, sock: socket.socket, peer: Endpoint, at: Endpoint) -> None:
         self._session = session
         self._lease = lease
         self._sock = sock
         self._peer = peer
         self._at = at
-        self._began = session.relay.loop.time()
+        self._began = session.services.loop.time()
         origin = lease.expectation.origin
         plan = lease.expectation.plan(origin.other)
         assert isinstance(plan, Connect), "the relay carries flows that one side opens"
         self._name = _Path(peer, at, plan.target)
         self._dial = Dial(
-            session.relay.loop,
-            session.relay.watcher,
-            session.relay.gate,
+            session.services.loop,
+            session.services.watcher,
+            session.services.gate,
             [plan.target],
             source=lambda target: session.local_address(origin.other, target),
-            timeouts=session.relay.connect_timeouts,
+            timeouts=session.services.connect_timeouts,
             on_connected=self._connected,
             on_failed=self._failed,
         )
         session.add_dial(self._dial, on_cancel=self._drop)
 
     def _connected(self, sock: socket.socket, target: Endpoint) -> None:
-        session, loop = self._session, self._session.relay.loop
+        session, loop = self._session, self._session.services.loop
         origin = self._lease.expectation.origin
-        watcher = session.relay.watcher
+        watcher = session.services.watcher
         try:
             machine = self._machine(sock, target)
         except AlgError as error:
@@ -190,7 +215,7 @@ class RelatedFlow:
             session.write("flow_open", str(self._name), fields)
         flow = RelayedFlow(
             loop,
-            session.relay.pipes,
+            session.services.pipes,
             {side: legs[side] for side in Side},
             machine=machine,
             owner=self,
@@ -202,7 +227,7 @@ class RelatedFlow:
         name = self._lease.expectation.plugin
         if name is None:
             return None
-        plugin = self._session.relay.make_plugin(name, self._session.route)
+        plugin = self._session.services.make_plugin(name, self._session.route)
         origin = self._lease.expectation.origin
         legs = {origin: Leg(self._at, self._peer), origin.other: Leg(sockets.endpoint_of(sock.getsockname()), target)}
         return make_machine(plugin, self._session.core, legs)
@@ -214,7 +239,7 @@ class RelatedFlow:
 
     def _drop(self) -> None:
         sockets.reset(self._sock)
-        self._session.relay.budget.give_related()
+        self._session.services.budget.give_related()
 
     # `FlowOwner`: a related flow may announce further ones.
 
@@ -239,5 +264,5 @@ class RelatedFlow:
 
     def flow_closed(self, flow: RelayedFlow) -> None:
         """Record it, and give back what it used."""
-        self._session.relay.budget.give_related()
+        self._session.services.budget.give_related()
         self._session.related_closed(flow, self._began, self._name)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from alg.core.addresses import Address
 from alg.core.commands import OpenBinding, Record
@@ -20,12 +19,11 @@ from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.lease import LeaseListener
 from alg.relay.leg import LegSocket
+from alg.relay.listener import Listener
 from alg.relay.machines import make_machine
 from alg.relay.records import record, wanted
+from alg.relay.services import Services
 from alg.relay.timeouts import Timeouts
-
-if TYPE_CHECKING:
-    from alg.relay.server import Listener, Relay
 
 
 def _nothing() -> None:
@@ -41,6 +39,7 @@ class RelayedSession:
         "_dials",
         "_listeners",
         "_local",
+        "_on_closed",
         "_plugin",
         "_upstream",
         "began",
@@ -50,29 +49,31 @@ class RelayedSession:
         "master",
         "number",
         "peer",
-        "relay",
         "route",
+        "services",
         "share",
     )
 
     def __init__(
         self,
-        relay: Relay,
+        services: Services,
         listener: Listener,
         number: int,
         sock: socket.socket,
         peer: Endpoint,
         plugin: StreamPlugin[object] | None,
+        on_closed: Callable[[RelayedSession], None],
     ) -> None:
         """`sock` is the client's socket, `plugin` treats the master flow (None: it is opaque)."""
-        self.relay = relay
+        self.services = services
+        self._on_closed = on_closed
         self.route = listener.route
         self.number = number
-        self.core = Session(number, peer.address, relay.gate, listener.targets)
+        self.core = Session(number, peer.address, services.gate, listener.targets)
         self.peer = peer
         self.share = 0
-        """What was taken from the relay's budget."""
-        self.began = relay.loop.time()
+        """What was taken from the budget."""
+        self.began = services.loop.time()
         self._local = listener.local
         self.legs: dict[Side, Leg] = {}
         self.master: RelayedFlow | None = None
@@ -85,12 +86,12 @@ class RelayedSession:
         """What is being connected, and what to do if that is given up."""
         self._plugin = plugin
         self._upstream: Dial | None = Dial(
-            relay.loop,
-            relay.watcher,
-            relay.gate,
+            services.loop,
+            services.watcher,
+            services.gate,
             listener.upstream_for(peer.address),
             source=self._upstream_source,
-            timeouts=relay.connect_timeouts,
+            timeouts=services.connect_timeouts,
             on_connected=self._upstream_connected,
             on_failed=self._upstream_failed,
         )
@@ -105,7 +106,7 @@ class RelayedSession:
     def _upstream_connected(self, server: socket.socket, target: Endpoint) -> None:
         client = self._client_socket
         assert client is not None
-        loop, watcher = self.relay.loop, self.relay.watcher
+        loop, watcher = self.services.loop, self.services.watcher
         machine = None
         if self._plugin is not None:
             if self._local.address.is_unspecified:
@@ -127,7 +128,7 @@ class RelayedSession:
             self.write("session_open", f"{self.peer} -> {target}")
         self.master = RelayedFlow(
             loop,
-            self.relay.pipes,
+            self.services.pipes,
             {Side.CLIENT: LegSocket(loop, watcher, client), Side.SERVER: LegSocket(loop, watcher, server)},
             machine=machine,
             owner=self,
@@ -181,7 +182,7 @@ class RelayedSession:
 
     def timeouts(self, seconds: float) -> Timeouts:
         """The deadlines of that many seconds."""
-        return self.relay.timeouts(seconds)
+        return self.services.timeouts(seconds)
 
     def flow_ended(self, flow: RelayedFlow) -> None:
         """The master flow is over: nobody can announce or be announced any more."""
@@ -226,7 +227,7 @@ class RelayedSession:
     def _write_close(self, reason: str, name: object, flow: RelayedFlow, began: float) -> None:
         if flow.error is None and not wanted(reason):
             return
-        seconds = self.relay.loop.time() - began
+        seconds = self.services.loop.time() - began
         from_client, from_server = (flow.legs[side].received for side in Side)
         cause = f", {flow.error}" if flow.error else ""
         self.write(
@@ -260,7 +261,7 @@ class RelayedSession:
         for number in list(self._listeners):
             self.close_binding(number)
         self.core.close()
-        self.relay.session_closed(self)
+        self._on_closed(self)
 
 
 def refuse(client: socket.socket, plugin: StreamPlugin[object] | None, error: AlgError) -> None:

@@ -110,7 +110,12 @@ class Rig:
     def check_empty(self) -> None:
         """Nothing is held by anybody."""
         relay = self.relay
-        left = relay.budget.used, relay.budget.sessions, relay.gate.pending_leases, relay.ports_taken
+        left = (
+            relay.services.budget.used,
+            relay.services.budget.sessions,
+            relay.services.gate.pending_leases,
+            relay.services.ports_taken,
+        )
         assert left == (0, 0, 0, 0), f"descriptors, sessions, leases, ports are left: {left}"
 
 
@@ -210,7 +215,7 @@ async def relaying(
             relay.close()
         assert stopped, f"sessions do not end: {relay.sessions}"
         rig.check_empty()
-        assert relay.pipes.open == 0
+        assert relay.services.pipes.open == 0
         assert open_descriptors().keys() <= before, "the relay keeps descriptors"
 
 

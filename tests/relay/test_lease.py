@@ -110,7 +110,7 @@ def test_lease_is_good_for_one_connection(run: Run) -> None:
                 with await Peer.connect(told), await data.accept():
                     assert await refused(told) == "refused"
                     assert data.untouched()
-                    assert rig.relay.gate.pending_leases == rig.relay.ports_taken == 0
+                    assert rig.relay.services.gate.pending_leases == rig.relay.services.ports_taken == 0
             ftp.close()
             await rig.at_rest()
 
@@ -148,7 +148,7 @@ def test_lease_expires(run: Run) -> None:
                 told = await ftp.passive(data.endpoint)
                 assert str(data.endpoint) in (await rig.notes.wait("lease_expired")).message
                 assert await refused(told) == "refused"
-                assert rig.relay.ports_taken == 0
+                assert rig.relay.services.ports_taken == 0
                 again = await ftp.passive(data.endpoint)
                 with await Peer.connect(again), await data.accept():
                     pass
@@ -171,7 +171,7 @@ def test_second_announcement_replaces_the_first(run: Run) -> None:
                 assert await refused(second, OTHER) == "reset"
                 await ftp.active(active.endpoint)
                 assert await refused(second, OTHER) == "refused"
-                assert rig.relay.gate.pending_leases == 1
+                assert rig.relay.services.gate.pending_leases == 1
             ftp.close()
             await rig.at_rest()
 
@@ -205,7 +205,7 @@ def test_low_port_never_reaches_the_server(run: Run) -> None:
             for port in (0, 1, 20, 21, 22, 25, 1023):
                 answer = await ftp.refused(port_line(Endpoint(parse_address(CLIENT), port)).rstrip())
                 assert answer.startswith(b"504 "), answer
-            assert rig.relay.gate.pending_leases == 0
+            assert rig.relay.services.gate.pending_leases == 0
             assert await ftp.say(b"NOOP", b"200 ok") == b"200 ok\r\n"
             ftp.close()
             await rig.at_rest()

@@ -95,7 +95,7 @@ def test_silent_upstream_gives_421_in_time(run: Run) -> None:
                     assert (await client.rest()).startswith(b"421 The server cannot be reached")
             assert (await notes.wait("connect_timeout")).session == 1
             await relay.wait_idle()
-            assert relay.budget.used == 0
+            assert relay.services.budget.used == 0
             relay.close()
 
     run(work())
@@ -150,10 +150,10 @@ def test_descriptors_are_counted_before_they_are_spent(run: Run) -> None:
 
     async def work() -> None:
         async with relaying_ftp() as all_of_them:
-            enough = all_of_them.relay.budget
+            enough = all_of_them.relay.services.budget
             reserved = enough.descriptors + 2 * enough.pipes + Limits().reserved_descriptors - 32
         async with relaying_ftp(limits=Limits(reserved_descriptors=reserved)) as rig:
-            budget = rig.relay.budget
+            budget = rig.relay.services.budget
             assert (budget.descriptors, budget.pipes) == (28, 2)
             inside = [await rig.ftp() for _ in range(9)]
             with await Peer.connect(rig.at) as late:
@@ -272,7 +272,7 @@ def test_stop_while_the_upstream_is_being_connected(run: Run) -> None:
                 assert (await second.rest()).startswith(b"421 Too many")  # so the first is in
                 relay.close()
                 assert (await client.rest()).startswith(b"421 Service not available")
-            assert (relay.sessions, relay.budget.used) == (set(), 0)
+            assert (relay.sessions, relay.services.budget.used) == (set(), 0)
             assert not notes.of("session_open")
 
     run(work())

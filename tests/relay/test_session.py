@@ -14,8 +14,8 @@ def test_a_connected_session_is_counted_until_its_end(run: Run) -> None:
             client, server = await rig.pair()
             await client.send(b"hello")
             assert await server.receive() == b"hello"
-            assert len(rig.relay.sessions) == rig.relay.budget.sessions == 1
-            assert rig.relay.budget.used == 2
+            assert len(rig.relay.sessions) == rig.relay.services.budget.sessions == 1
+            assert rig.relay.services.budget.used == 2
             client.close()
             assert await server.receive() == b""
             server.close()

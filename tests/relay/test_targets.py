@@ -35,7 +35,7 @@ def test_client_cannot_name_a_third_party(run: Run) -> None:
             with Host(THIRD) as canary:
                 for line in (port_line(canary.endpoint).strip(), b"EPRT |1|%s|" % canary.endpoint.to_bytes(b"|")):
                     assert (await ftp.refused(line)).startswith(b"504 ")
-                assert rig.relay.gate.pending_leases == 0
+                assert rig.relay.services.gate.pending_leases == 0
                 assert await ftp.say(b"NOOP", b"200 ok") == b"200 ok\r\n"
                 assert canary.untouched()
             assert len(rig.notes.of("self_target")) == 2  # on loopback a third party is this host, too
@@ -75,7 +75,7 @@ def test_server_cannot_name_a_third_party(run: Run, policy: ForeignAddress) -> N
                         assert canary.untouched()
                 else:
                     assert told.startswith(b"425 ")
-                    assert rig.relay.gate.pending_leases == 0
+                    assert rig.relay.services.gate.pending_leases == 0
                 assert canary.untouched()
             reason = "third_party_address" if policy is ForeignAddress.PEER else "self_target"
             assert len(rig.notes.of(reason)) == 1  # on loopback a third party is this host, too

@@ -1,0 +1,130 @@
+"""`Listener`: where the clients of one route arrive, and where they are to be led: it knows the upstream's addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from alg.core.addresses import Address, is_this_host, parse_address
+from alg.core.errors import ConfigError, ProtocolError
+from alg.core.model import Endpoint, Side
+from alg.core.policy import TargetRules
+from alg.relay import sockets
+from alg.relay.records import record
+from alg.relay.services import Services
+from alg.settings import Route
+
+_ACCEPTS = 32
+"""Clients accepted in one go, before the loop turns to the others."""
+_RESOLVE_AFTER = 30.0
+"""Seconds after which an upstream's name is looked up again when the next client comes."""
+
+
+class Listener:
+    """The public listener of one route."""
+
+    def __init__(
+        self, services: Services, route: Route, on_accepted: Callable[[Listener, socket.socket, Endpoint], None]
+    ) -> None:
+        """Listen; `start` begins to accept. Each client is handed to `on_accepted` with its address.
+
+        Raises:
+            OSError: the port is taken, the address is not ours, or permission is missing.
+        """
+        self.route = route
+        self.is_opaque = route.is_opaque
+        self._services = services
+        self._on_accepted = on_accepted
+        self.sock = sockets.listen(route.listen)
+        self.local = sockets.endpoint_of(self.sock.getsockname())
+        self._targets: dict[int, Sequence[Endpoint]] = {}
+        self._resolved_at = 0.0
+        self._resolving: asyncio.Task[None] | None = None
+        client = replace(route.targets[Side.CLIENT], loopback=is_this_host(route.listen.address))
+        # An upstream on loopback was put there by the operator: it may announce its own address.
+        server = replace(route.targets[Side.SERVER], loopback=True)
+        self.targets: dict[Side, TargetRules] = {Side.CLIENT: client, Side.SERVER: server}
+
+    async def resolve(self) -> None:
+        """Look up the upstream.
+
+        Raises:
+            ConfigError: its name has no address.
+        """
+        upstream = self.route.upstream
+        try:
+            self._set_addresses([parse_address(upstream.host)])
+            self._resolved_at = float("inf")
+        except ProtocolError:
+            loop = self._services.loop
+            try:
+                found = await loop.getaddrinfo(upstream.host, upstream.port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                raise ConfigError(f"route {self.route}: {upstream.host} cannot be resolved: {error.strerror}") from None
+            # The kernel's numeric answer, not text from a payload.
+            self._set_addresses([sockets.endpoint_of((item[4][0], item[4][1])).address for item in found])  # type: ignore[arg-type]
+            self._resolved_at = loop.time()
+
+    def _set_addresses(self, addresses: Sequence[Address]) -> None:
+        port = self.route.upstream.port
+        for version in (4, 6):
+            ordered = sorted(addresses, key=lambda address: address.version != version)
+            self._targets[version] = [Endpoint(address, port) for address in ordered]
+
+    def upstream_for(self, client: Address) -> Sequence[Endpoint]:
+        """Where to connect for this client: the addresses of its own family first."""
+        if self._services.loop.time() - self._resolved_at > _RESOLVE_AFTER and self._resolving is None:
+            self._resolving = self._services.loop.create_task(self._resolve_again())
+        return self._targets[client.version]
+
+    async def _resolve_again(self) -> None:
+        try:
+            await self.resolve()
+        except ConfigError as error:
+            self._resolved_at = self._services.loop.time()  # what was found before stays good
+            record(error.reason, str(error), protocol=self.route.plugin.name)
+        finally:
+            self._resolving = None
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._services.watcher.add_reader(self.sock.fileno(), self._acceptable)
+
+    def _acceptable(self) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                sock, sockaddr = self.sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:  # no descriptors in the whole system: wait for better times
+                self.pause(1.0)
+                record("accept_failed", f"{self.route}: {error.strerror}; trying again in 1 s", protocol=self.name)
+                return
+            sock.setblocking(False)
+            self._on_accepted(self, sock, sockets.endpoint_of(sockaddr))
+
+    def pause(self, seconds: float) -> None:
+        """Do not accept for a while."""
+        self._services.watcher.remove_reader(self.sock.fileno())
+        self._services.loop.call_later(seconds, self._restart)
+
+    def _restart(self) -> None:
+        if self.sock.fileno() >= 0:
+            self.start()
+
+    @property
+    def name(self) -> str:
+        """The protocol of the route."""
+        return self.route.plugin.name
+
+    def close(self) -> None:
+        """Stop accepting."""
+        if self._resolving:
+            self._resolving.cancel()
+        if self.sock.fileno() >= 0:
+            self._services.watcher.forget(self.sock.fileno())
+            self.sock.close()

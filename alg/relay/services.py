@@ -1,0 +1,74 @@
+"""`Services`: what all sessions of a relay share: the loop, the gate, the budget, pipes, ports, deadlines, plugins."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from alg.core.addresses import Address
+from alg.core.model import PortRange
+from alg.core.plugin import StreamPlugin
+from alg.core.policy import Gate
+from alg.core.ports import PortPool
+from alg.registry import Registry
+from alg.relay import sockets
+from alg.relay.budget import Budget, raise_descriptor_limit
+from alg.relay.machines import make_plugin
+from alg.relay.pipes import PipePool
+from alg.relay.poller import make_watcher
+from alg.relay.timeouts import Timeouts
+from alg.settings import Limits, Route, Times
+
+
+class Services:
+    """Made once for each relay, on its running event loop."""
+
+    def __init__(self, registry: Registry, times: Times, limits: Limits, *, splice: bool = True) -> None:
+        """`splice`: whether bulk may leave Python where the kernel can carry it; if not, it is copied."""
+        self.loop = asyncio.get_running_loop()
+        self.watcher = make_watcher(self.loop)
+        self.registry = registry
+        self.times = times
+        self.gate = Gate(limits.leases, is_own_address=sockets.is_own_address)
+        self.budget = Budget(limits, raise_descriptor_limit())
+        self.pipes = PipePool(available=splice, limit=self.budget.pipes)
+        self._timeouts: dict[float, Timeouts] = {}
+        self.connect_timeouts = self.timeouts(times.connect)
+        self._pools: dict[tuple[Address, PortRange], PortPool] = {}
+
+    def port_pool(self, address: Address, ports: PortRange) -> PortPool:
+        """The pool of a range at one local address."""
+        key = (address, ports)
+        if key not in self._pools:
+            self._pools[key] = PortPool(ports, secrets.randbelow)
+        return self._pools[key]
+
+    def timeouts(self, seconds: float) -> Timeouts:
+        """The deadlines of that many seconds."""
+        if seconds not in self._timeouts:
+            self._timeouts[seconds] = Timeouts(self.loop, seconds)
+        return self._timeouts[seconds]
+
+    @property
+    def ports_taken(self) -> int:
+        """How many ports of all pools are taken."""
+        return sum(pool.taken for pool in self._pools.values())
+
+    def make_plugin(self, name: str, route: Route) -> StreamPlugin[object]:
+        """An instance of the plugin that a related flow asks for by name.
+
+        Raises:
+            ConfigError: there is no such plugin.
+            PluginError: it cannot be made.
+        """
+        if name == route.plugin.name:
+            return make_plugin(route.plugin, route.config)
+        plugin = self.registry.find(name)
+        return make_plugin(plugin, plugin.config_type() if plugin.config_type else None)
+
+    def close(self) -> None:
+        """Give everything back; nobody may use it any more."""
+        self.pipes.close()
+        for timeouts in self._timeouts.values():
+            timeouts.close()
+        self.watcher.close()
