@@ -6,6 +6,7 @@ be opened; 78 bad configuration.
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from collections.abc import Callable
@@ -51,6 +52,19 @@ class _Address(click.ParamType[Address]):
             self.fail(str(error), param, ctx)
 
 
+class _Seconds(click.ParamType[float]):
+    name = "SECONDS"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not (seconds > 0 and math.isfinite(seconds)):
+            self.fail(f"{value!r} is no number of seconds above 0", param, ctx)
+        return seconds
+
+
 def _versions() -> str:
     parts = [f"alg {__version__}", f"Python {platform.python_version()}", f"{platform.system()} {platform.release()}"]
     for name in ("pydantic", "click", "uvloop"):
@@ -87,7 +101,7 @@ def _settings_options(command: F) -> F:
         click.option("--advertise-server", type=_Address(), help="The address to write into what servers get."),
         click.option(
             "--drain",
-            type=click.FloatRange(min=0, min_open=True),
+            type=_Seconds(),
             metavar="SECONDS",
             help="Time for sessions to finish after SIGTERM (default 30).",
         ),

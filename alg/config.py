@@ -45,7 +45,8 @@ def _from_text(parse: Callable[[str], object]) -> PlainValidator:
 _Address = Annotated[Address, _from_text(parse_address)]
 _Network = Annotated[Network, _from_text(ip_network)]
 _Ports = Annotated[PortRange, _from_text(parse_ports)]
-_Seconds = Annotated[float, Field(gt=0)]
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -143,7 +144,9 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
 def _read(path: Path, errors: list[str]) -> _File:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is no TOML: {error}") from None
@@ -199,15 +202,16 @@ def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) 
         if table:
             raise ConfigError(f"options: plugin {plugin.name} has none, but {', '.join(table)} is set")
         return None
-    assert is_dataclass(config_type), "the registry has looked"
-    checked = pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))(config_type)
+    if not is_dataclass(config_type):
+        raise ConfigError(f"options: plugin {plugin.name} is at fault: its config_type is no dataclass")
+    checked = pydantic.dataclasses.dataclass(frozen=True, config=_STRICT)(config_type)
     known = [each.name for each in fields(config_type)]
     try:
         return TypeAdapter(checked).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(error, lambda _: known, "options"))) from None
     except ConfigError as error:  # from the dataclass itself
-        raise ConfigError(f"options: {error}") from None
+        raise ConfigError(f"options.{error}") from None
 
 
 def _explain(
@@ -223,21 +227,24 @@ def _explain(
             near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             lines.append(f"{path}: unknown key; {hint}")
+        elif problem["type"] == "missing":
+            lines.append(f"{path}: is missing")
         else:
             message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             message = message.replace("a valid array", "a list").replace("a valid dictionary", "a table")
             message = message.replace("a valid ", "a ").replace("a integer", "an integer")
-            given = "" if problem["type"] == "missing" else f", not {problem['input']!r}"
-            said = problem["type"] == "value_error" or problem["type"] == "missing"
-            lines.append(f"{path}: {message}" if said else f"{path}: must be {message}{given}")
+            said = problem["type"] == "value_error"
+            lines.append(f"{path}: {message}" if said else f"{path}: must be {message}, not {problem['input']!r}")
     return lines
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys of the table in which an unknown key was found."""
     table: type[BaseModel] = _File
+    if location[0] == "routes" and len(location) > 2:
+        table, location = _RouteTable, location[2:]
     for part in location[:-1]:
-        kind = table.model_fields[str(part)].annotation if str(part) in table.model_fields else _RouteTable
+        kind = table.model_fields[str(part)].annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             table = kind
     return list(table.model_fields)

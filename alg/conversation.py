@@ -198,7 +198,9 @@ def load(path: Path) -> Conversation:
     """
     try:
         return parse(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
 
 

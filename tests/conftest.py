@@ -13,8 +13,8 @@ import pytest
 
 T = TypeVar("T")
 
-WITH_SOCKETS = {"relay", "e2e"}
-"""The folders whose tests open descriptors; in the others the check would only cost time."""
+WITH_SOCKETS = {"relay", "e2e", "test_daemon.py"}
+"""The folders and files whose tests open descriptors; in the others the check would only cost time."""
 
 TEST_SECONDS = 30.0
 """The longest that one coroutine of a test may run."""

@@ -23,6 +23,8 @@ DECISION = logging.INFO
 _QUIET = frozenset(("rewrite", "session_open", "session_close", "flow_open", "flow_close", "upstream_open"))
 """Reasons that are no refusal."""
 
+_LONGEST_TEXT = 2000  # characters of a field in JSON
+
 
 def wanted(reason: str) -> bool:
     """Whether a record of that reason would be written: ask before you compose what comes with every session."""
@@ -68,10 +70,13 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {"time": round(record.created, 3), "level": record.levelname.lower()}
         about = getattr(record, "alg", None)
+        fields: Mapping[str, Field] = {}
         if about is not None:
             line |= {"reason": about["reason"], "protocol": about["protocol"], "session": about["session"]}
-            line |= {key: value if isinstance(value, int) else str(value) for key, value in about["fields"].items()}
-        line["message"] = record.getMessage()[:2000]
+            fields = about["fields"]
+        line["message"] = record.getMessage()[:_LONGEST_TEXT]
+        for key, value in fields.items():  # none of them replaces what is ours
+            line.setdefault(key, value if isinstance(value, int) else str(value)[:_LONGEST_TEXT])
         return json.dumps(line)
 
 

@@ -39,6 +39,11 @@ _PROFILE_RULES: Mapping[Profile, Rules] = MappingProxyType(
 
 _ANONYMOUS = (b"anonymous", b"ftp")  # RFC 1635, in any case
 
+_NUMBERS = (
+    *("data_lifetime", "max_command_line", "max_reply_line", "max_reply_lines"),
+    *("max_user", "max_outstanding", "command_rate"),
+)
+
 
 @dataclass(frozen=True)
 class FtpConfig:
@@ -73,8 +78,11 @@ class FtpConfig:
         """Check what would come to light only in the middle of a session.
 
         Raises:
-            ConfigError: a feature to add is not printable ASCII.
+            ConfigError: a feature to add is not printable ASCII, or a number not above 0.
         """
+        for name in _NUMBERS:
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}: must be above 0, not {getattr(self, name)}")
         for feature in self.add_features:
             if not (feature.isascii() and feature.isprintable() and feature.strip()):
                 raise ConfigError(f"add_features: {feature!a} is not one line of printable ASCII")

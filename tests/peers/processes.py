@@ -119,6 +119,8 @@ class Process:
         end_group(self._child, signal.SIGKILL)
         self._child.wait()
         self._reader.join(timeout)
+        if self._child.stdout is not None:
+            self._child.stdout.close()
         return status
 
 

@@ -1,0 +1,133 @@
+"""The command line as a user sees it: exact lines, exit codes, never a traceback."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from alg import __version__
+from alg.cli import main
+
+CONFIG = """\
+drain = 5
+[routes.files]
+route = "ftp://203.0.113.2@10.77.1.1:2121"
+client = { advertise = "198.51.100.1", targets = ["10.0.0.0/8"] }
+server = { bind = "203.0.113.1", ports = "20000-20999", min_port = 20 }
+options = { profiles = ["read-only"] }
+[routes.web]
+route = "tcp://www.example.org:80@[::]:8080"
+"""
+SAID = """\
+ftp 10.77.1.1:2121 -> 203.0.113.2:21
+  plugin ftp reads what clients and servers say
+  clients: data channels listen at the local address of the client's leg, ports 16384-32767
+  clients: are told 198.51.100.1
+  clients: may announce their own address, 10.0.0.0/8, ports from 1024
+  servers: data channels listen at 203.0.113.1, ports 20000-20999
+  servers: may announce their own address, ports from 20
+"""
+
+
+def alg(*arguments: str | Path) -> Result:
+    """Run it."""
+    return CliRunner().invoke(main, [str(each) for each in arguments], prog_name="alg")
+
+
+def test_version() -> None:
+    """One line with all that a report of a defect needs."""
+    result = alg("--version")
+    assert result.exit_code == 0
+    number = r"(\S+|not installed)"
+    line = rf"alg {re.escape(__version__)}, Python \S+, \S+ \S+, pydantic {number}, click {number}, uvloop {number}\n"
+    assert re.fullmatch(line, result.stdout)
+
+
+def test_check_shows_what_would_happen(tmp_path: Path) -> None:
+    """`alg check` prints the routes with all their defaults, and nothing else."""
+    path = tmp_path / "alg.toml"
+    path.write_text(CONFIG)
+    result = alg("check", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(SAID)
+    lines = result.stdout.splitlines()
+    assert "tcp [::]:8080 -> www.example.org:80" in lines
+    assert lines[-2:] == [
+        "connect within 10 s, idle for 900 s at most, drain within 5 s",
+        "at most 100000 sessions, 10000 of one client; 16 leases a session, 256 a client, 4096 in all",
+    ]
+
+
+def test_check_of_a_wrong_file(tmp_path: Path) -> None:
+    """Each error is one line on stderr; the exit code is that of bad configuration."""
+    path = tmp_path / "alg.toml"
+    path.write_text("drian = 5\n[routes.a]\nroute = 'x'\n")
+    result = alg("check", path)
+    assert (result.exit_code, result.stdout) == (78, "")
+    assert result.stderr == (
+        f"alg: {path}: drian: unknown key; did you mean drain?\n"
+        f"alg: {path}: routes.a.route: 'x' is no route; a route is "
+        "SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT, e.g. ftp://203.0.113.2:21@10.77.1.1:2121\n"
+    )
+
+
+def test_plugins_are_listed_with_their_origin() -> None:
+    """One line each: name, what it does, which distribution offers it."""
+    result = alg("plugins")
+    assert result.exit_code == 0
+    assert re.fullmatch(
+        r"ftp  Treats one FTP control connection\.  \(alg-gateway \S+\)\ntcp  .*  \(alg-gateway \S+\)\n", result.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("run",), 78, "alg: there is no route; name one on the command line or in the file\n"),
+        (("run", "x"), 78, "alg: 'x' is no route; a route is SCHEME"),
+        (("run", "-c", "none.toml"), 78, "alg: none.toml: cannot be read: No such file or directory\n"),
+        (("check", "none.toml"), 78, "alg: none.toml: cannot be read: No such file or directory\n"),
+        (("explain", "none.txt"), 78, "alg: none.txt: cannot be read: No such file or directory\n"),
+        (("run", "tcp://h:1@5", "tcp://i:1@5"), 78, "alg: routes tcp 0.0.0.0:5 -> h:1 and tcp 0.0.0.0:5 -> i:1 listen"),
+        (("run", "tcp://nowhere.invalid:1@127.0.0.1:0"), 78, "nowhere.invalid cannot be resolved: "),
+        (
+            ("run", "tcp://127.0.0.9:1@192.0.2.1:0"),
+            71,
+            "cannot listen at 192.0.2.1:0: Cannot assign requested address\n",
+        ),
+        (("run", "--ports", "9-1", "x"), 2, "Invalid value for '--ports': a port range is LOW-HIGH"),
+        (("run", "--advertise-client", "h", "x"), 2, "not a literal IP address: 'h'"),
+        (("run", "--drain", "nan", "x"), 2, "'nan' is no number of seconds above 0"),
+        (("run", "--drain", "inf", "x"), 2, "'inf' is no number of seconds above 0"),
+        (("run", "--drain", "0", "x"), 2, "'0' is no number of seconds above 0"),
+        (("run", "--drain", "soon", "x"), 2, "'soon' is no number of seconds above 0"),
+        (("run", "--log-format", "xml", "x"), 2, "Invalid value for '--log-format'"),
+        (("walk",), 2, "No such command 'walk'"),
+    ],
+)
+def test_errors_as_a_user_sees_them(arguments: tuple[str, ...], code: int, words: str) -> None:
+    """Cause and mend on stderr, nothing on stdout, the documented exit code."""
+    result = alg(*arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_explain_shows_what_would_be_rewritten(tmp_path: Path) -> None:
+    """`alg explain` plays a conversation and says what is opened, and why."""
+    path = tmp_path / "passive.txt"
+    path.write_text("protocol: ftp\n\nS> 220 hello\nC> PASV\nS> 227 Entering Passive Mode (10,77,2,2,100,1).\n")
+    result = alg("explain", path)
+    assert result.exit_code == 0, result.output
+    assert "client: PASV" in result.stdout
+    assert "rewrite: 227 10.77.2.2:25601 -> " in result.stdout
+
+
+def test_help_names_the_grammar() -> None:
+    """`alg run -h` tells how a route is written."""
+    result = alg("run", "-h")
+    assert result.exit_code == 0
+    assert "SCHEME://UPSTREAM_HOST[:PORT]" in " ".join(result.stdout.split())
