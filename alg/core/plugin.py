@@ -6,15 +6,12 @@ Nothing in here does I/O: what a plugin asks for becomes a command, which the fl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
 from alg.core.addresses import Address
 from alg.core.errors import AlgError, BindError, PolicyError
 from alg.core.model import Endpoint, Expectation, Leg, Side
 from alg.core.stream import Stream, suspend
-
-if TYPE_CHECKING:
-    from alg.core.flow import FlowMachine
 
 C_co = TypeVar("C_co", covariant=True)
 
@@ -22,12 +19,40 @@ Field = str | int | Endpoint
 """What a record may hold besides its message."""
 
 
+class Machine(Protocol):
+    """What a plugin's requests are handed to: the flow machine (`alg.core.flow`)."""
+
+    legs: dict[Side, Leg]
+    now: float
+
+    def lease(self, expectation: Expectation) -> int:
+        """Ask for a listener; return the number of the binding."""
+
+    def release(self, number: int) -> None:
+        """Give it up."""
+
+    def prepare_tls(self, side: Side) -> None:
+        """Ask for TLS."""
+
+    def splice(self) -> None:
+        """Make both directions opaque."""
+
+    def close(self) -> None:
+        """End the flow."""
+
+    def report(self, reason: str, message: str, fields: Mapping[str, Field]) -> None:
+        """Write a record."""
+
+    def report_rewrite(self, number: int, expectation: Expectation, endpoint: Endpoint, announced_by: str) -> None:
+        """Write the record of a rewrite."""
+
+
 class Binding:
     """What the host reserved for an expectation: it listens already."""
 
     __slots__ = ("_machine", "_released", "endpoint", "expectation", "number")
 
-    def __init__(self, machine: FlowMachine, number: int, expectation: Expectation, endpoint: Endpoint) -> None:
+    def __init__(self, machine: Machine, number: int, expectation: Expectation, endpoint: Endpoint) -> None:
         self._machine = machine
         self._released = False
         self.number = number
@@ -47,7 +72,7 @@ class Flow:
 
     __slots__ = ("_machine",)
 
-    def __init__(self, machine: FlowMachine) -> None:
+    def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -168,9 +169,17 @@ class Generating(Echo):
         yield await stream.read_line(100)
 
 
+class SendingText(Echo):
+    """Sends what is no bytes."""
+
+    async def from_client(self, stream: Stream) -> None:
+        stream.send((await stream.read_line(100)).decode())  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("plugin", "words"),
     [
+        (SendingText, "send() and reply() take bytes, not str"),
         (Raising, "raised ZeroDivisionError at test_flow_failures.py:"),
         (Sleeping, "awaited something that is not of alg.plugin"),
         (Stealing, "awaited something that is not of alg.plugin"),
@@ -196,3 +205,13 @@ def test_an_error_of_ours_that_a_plugin_lets_go_ends_its_session() -> None:
     """With that error, not with a `PluginError`."""
     machine, _ = started(Refusing)
     assert isinstance(aborted(machine.receive(FROM_CLIENT)), PolicyError)
+
+
+def test_a_discarded_machine_lets_go_of_its_plugin() -> None:
+    """Without the collector: a busy host makes thousands of them a second."""
+    machine, _ = started(Echo)
+    plugin = weakref.ref(machine.plugin)
+    machine.discard()
+    assert plugin() is None
+    assert machine.ended
+    assert machine.receive(FROM_CLIENT) == []

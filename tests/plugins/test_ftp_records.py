@@ -115,6 +115,10 @@ def test_a_rewrite_reads_like_a_sentence() -> None:
     ("error", "words"),
     [
         (ConnectError("10.77.2.2:21 refused"), b"421 The server cannot be reached; try again later.\r\n"),
+        (
+            AlgError("idle for 900 s", reason="idle"),
+            b"421 Nothing was said for too long; closing the connection.\r\n",
+        ),
         (BindError("full"), b"421 Too many connections; try again later.\r\n"),
         (ProtocolError("the client did it"), b"421 Closing the connection: the client did it.\r\n"),
         (PolicyError("10.77.2.9 no"), b"421 Service not available, closing control connection.\r\n"),
