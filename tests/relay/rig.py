@@ -41,6 +41,8 @@ class Notes(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.all: list[Note] = []
+        self.keep = 1_000_000
+        """How many to keep; older ones are forgotten."""
         self._news = asyncio.Event()
 
     def __enter__(self) -> Self:
@@ -61,6 +63,7 @@ class Notes(logging.Handler):
         self.all.append(
             Note(about["reason"], record.getMessage(), about["session"], record.levelno, dict(about["fields"]))
         )
+        del self.all[: max(0, len(self.all) - self.keep)]
         self._news.set()
 
     def of(self, reason: str) -> list[Note]:
