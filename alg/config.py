@@ -77,6 +77,8 @@ class _TimesTable(_Table):
 class _LimitsTable(_Table):
     sessions: _Count = 100_000
     sessions_per_client: _Count = 10_000
+    flows_per_session: _Count = 64
+    records_per_session: _Count = 100
     leases: _Count = 4096
     leases_per_client: _Count = 256
     leases_per_session: _Count = 16
@@ -134,6 +136,8 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
         limits=Limits(
             limits.sessions,
             limits.sessions_per_client,
+            limits.flows_per_session,
+            limits.records_per_session,
             LeaseLimits(limits.leases_per_session, limits.leases_per_client, limits.leases),
         ),
         log_format=overrides.log_format or file.log_format or "text",

@@ -50,7 +50,13 @@ async def _run(settings: Settings, registry: Registry) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop)
     relay = Relay(settings.routes, registry, times=settings.times, limits=settings.limits)
-    await relay.start()
+    starting, stopping = asyncio.ensure_future(relay.start()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # a resolver can take its time; who asks to stop shall not wait for it
+        starting.cancel()
+        relay.close()
+        return True
+    await starting
     # What exists now lives as long as we do; sessions are many small objects, and the collector's default takes
     # each few hundred new ones as a reason to look at all of them.
     gc.freeze()
@@ -58,7 +64,7 @@ async def _run(settings: Settings, registry: Registry) -> bool:
     for listener in relay.listeners:
         print(f"ready: {listener.name} {listener.local} -> {listener.route.upstream}", file=sys.stderr, flush=True)  # noqa: T201
     notify("READY=1")
-    await stop.wait()
+    await stopping
     notify("STOPPING=1")
     return await _stop(relay, settings.times.drain, at_once)
 

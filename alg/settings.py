@@ -64,6 +64,10 @@ class Limits:
 
     sessions: int = 100_000
     sessions_per_client: int = 10_000
+    flows_per_session: int = 64
+    """Related flows that are open or being connected."""
+    records_per_session: int = 100
+    """Records of one and the same refusal; the others are counted, and told when the session ends."""
     leases: LeaseLimits = field(default_factory=LeaseLimits)
     reserved_descriptors: int = 64
     """Kept free for listeners, logs and the like."""

@@ -63,5 +63,16 @@ class Pipeline(Generic[T]):
             self._waiting.popleft()
             self._send(reply)
 
+    def skip_to(self, wanted: Callable[[T], bool]) -> bool:
+        """Give up waiting for the commands before the first forwarded one that is wanted; return whether there is one.
+
+        For servers that owe a reply: replies of ours that waited behind the skipped ones leave now, in order.
+        """
+        if not any(reply is None and wanted(command) for command, reply in self._waiting):
+            return False
+        while self._waiting[0][1] is not None or not wanted(self._waiting[0][0]):
+            self.answered()
+        return True
+
     def __len__(self) -> int:
         return len(self._waiting)

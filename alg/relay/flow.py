@@ -33,6 +33,12 @@ from alg.relay.pipes import PipePool
 from alg.relay.pump import Pump
 from alg.relay.timeouts import Timeout, Timeouts
 
+PIECE = 16384
+"""Bytes that a machine is given at once: what a peer sends ahead must not keep the loop for long."""
+
+REPLIES_HIGH_WATER = 1 << 20
+"""Bytes that may wait for a side before that side itself is no longer read."""
+
 LINGER = 0.5
 """Seconds that a client is read and ignored after the last word to it, so that our close does not destroy that word."""
 
@@ -119,7 +125,7 @@ class RelayedFlow:
         leg, machine = self.legs[side], self._machine
         assert machine is not None
         try:
-            count = leg.receive()
+            count = leg.receive(PIECE)
         except OSError as error:
             leg.lose(error)
             return
@@ -165,6 +171,7 @@ class RelayedFlow:
     # From the machine to the sockets.
 
     def _execute(self, commands: list[Command]) -> None:
+        # Answers to commands bring further commands, behind those that there are: no nesting, however many there are.
         for command in commands:
             if self._closed:
                 return
@@ -173,20 +180,24 @@ class RelayedFlow:
             elif isinstance(command, Report | ReportRewrite):
                 self._owner.report(command)
             elif isinstance(command, OpenBinding):
-                self._tell(self._owner.open_binding(command))
+                commands += self._answer(self._owner.open_binding(command))
+            elif isinstance(command, StartTls):
+                error = TlsError("the relay offers no TLS yet", reason="no_tls")
+                commands += self._answer(CommandFailed(command.side, error))
             elif isinstance(command, CloseBinding):
                 self._owner.close_binding(command.number)
             else:
                 self._execute_on_legs(command)
         self._update_reading()
 
+    def _answer(self, event: Event) -> list[Command]:
+        return self._machine.receive(event, self._loop.time()) if self._machine else []
+
     def _execute_on_legs(self, command: Command) -> None:
         if isinstance(command, SendEof):
             self._side_ended(command.side.other)
         elif isinstance(command, Splice):
             self._splice(command.side)
-        elif isinstance(command, StartTls):
-            self._tell(CommandFailed(command.side, TlsError("the relay offers no TLS yet", reason="no_tls")))
         elif isinstance(command, CloseConnection):
             self._close_after_last_word()
         elif isinstance(command, Abort):
@@ -194,7 +205,11 @@ class RelayedFlow:
             if Side.SERVER in self._pumps:
                 self._break()  # the client is in the middle of an opaque stream: no last word, and no orderly end
             else:
-                self.legs[Side.SERVER].close()
+                server = self.legs[Side.SERVER]
+                if Side.CLIENT in self._pumps or server.queued:
+                    server.reset()  # it was cut off in the middle of a stream, and must not take this for its end
+                else:
+                    server.close()
                 self._close_after_last_word(abort=True)
 
     def _update_reading(self) -> None:
@@ -205,18 +220,22 @@ class RelayedFlow:
         client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
         if machine.wants_both and client.reading and server.reading and not client.queued and not server.queued:
             return  # as nearly always
-        clear = client.queued < HIGH_WATER and server.queued < HIGH_WATER
-        if clear and machine.wants_data(Side.CLIENT):
-            client.resume(partial(self._readable, Side.CLIENT))
-        elif Side.CLIENT not in self._pumps:
-            client.pause()
-        if clear and machine.wants_data(Side.SERVER):
-            server.resume(partial(self._readable, Side.SERVER))
-        elif Side.SERVER not in self._pumps:
-            server.pause()
-        if not clear:
-            behind = client if client.queued >= HIGH_WATER else server
-            behind.when_drained(self._update_reading)
+        for side, leg in self.legs.items():
+            if self._may_read(side, machine):
+                leg.resume(partial(self._readable, side))
+            elif side not in self._pumps:
+                leg.pause()
+            if leg.queued >= HIGH_WATER:
+                leg.when_drained(self._update_reading)
+
+    def _may_read(self, side: Side, machine: FlowMachine) -> bool:
+        """Whether the machine wants that side, and the other side keeps up.
+
+        What waits for this side itself counts too, since it may be replies of ours to it; but at a mark that what the
+        other side says never reaches, or two peers that both write before they read would wait for each other.
+        """
+        keeps_up = self.legs[side.other].queued < HIGH_WATER and self.legs[side].queued < REPLIES_HIGH_WATER
+        return keeps_up and machine.wants_data(side)
 
     def _splice(self, side: Side) -> None:
         leg = self.legs[side]
@@ -311,11 +330,14 @@ class RelayedFlow:
         # Pumps and machine know us, or each other: without them no circle is left for the collector.
         pumps, self._pumps = self._pumps, {}
         for pump in pumps.values():
-            pump.stop()
+            if pump.stop():
+                pump.sink.reset()  # what is dropped must not look complete
         machine, self._machine = self._machine, None
         if machine:
             machine.discard()
         for leg in self.legs.values():
-            if not leg.closed:
+            if leg.queued:
+                leg.reset()
+            elif not leg.closed:
                 leg.close()
         self._owner.flow_closed(self)

@@ -72,6 +72,11 @@ class _Path:
         return f"{self.peer} -> {self.at} -> {self.target}"
 
 
+def _of_family(address: Address, configured: Address | None) -> Address:
+    """The configured address where it is of the family that is needed; a route may serve both."""
+    return configured if configured is not None and configured.version == address.version else address
+
+
 class LeaseListener:
     """Listens for one lease of a session, at a port from the pool of the realm that it faces."""
 
@@ -88,7 +93,8 @@ class LeaseListener:
         self._lease = lease
         self.origin = lease.expectation.origin
         realm = session.route.realms[self.origin]
-        address = realm.bind or session.legs[self.origin].local.address
+        local = session.legs[self.origin].local.address
+        address = _of_family(local, realm.bind)
         self._pool = services.port_pool(address, realm.ports)
         services.budget.take_related()
         try:
@@ -96,8 +102,8 @@ class LeaseListener:
         except BindError:
             services.budget.give_related()
             raise
-        reached = session.legs[self.origin].local.address if address.is_unspecified else address
-        self.advertised = Endpoint(realm.advertise or reached, self.local.port)
+        reached = local if address.is_unspecified else address
+        self.advertised = Endpoint(_of_family(reached, realm.advertise), self.local.port)
         services.gate.add_socket(self.local)
         services.watcher.add_reader(self._sock.fileno(), self._acceptable)
         lease.start(services.loop.time())

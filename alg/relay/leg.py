@@ -75,14 +75,14 @@ class LegSocket:
             self.reading = False
             self._watcher.remove_reader(self.fd)
 
-    def receive(self) -> int | None:
+    def receive(self, limit: int = RECEIVE_SIZE) -> int | None:
         """Read into `RECEIVE_VIEW`; return the number of bytes, 0 at the end, None if there is nothing now.
 
         Raises:
             OSError: the connection broke.
         """
         try:
-            count = self.sock.recv_into(_RECEIVE_BUFFER)
+            count = self.sock.recv_into(_RECEIVE_BUFFER, limit)
         except (BlockingIOError, InterruptedError):
             return None
         self.received += count

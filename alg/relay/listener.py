@@ -42,10 +42,9 @@ class Listener:
         self._targets: dict[int, Sequence[Endpoint]] = {}
         self._resolved_at = 0.0
         self._resolving: asyncio.Task[None] | None = None
+        # A side that the operator put on loopback may announce its own address there.
         client = replace(route.targets[Side.CLIENT], loopback=is_this_host(route.listen.address))
-        # An upstream on loopback was put there by the operator: it may announce its own address.
-        server = replace(route.targets[Side.SERVER], loopback=True)
-        self.targets: dict[Side, TargetRules] = {Side.CLIENT: client, Side.SERVER: server}
+        self.targets: dict[Side, TargetRules] = {Side.CLIENT: client, Side.SERVER: route.targets[Side.SERVER]}
 
     async def resolve(self) -> None:
         """Look up the upstream.
@@ -53,21 +52,30 @@ class Listener:
         Raises:
             ConfigError: its name has no address.
         """
-        upstream = self.route.upstream
+        upstream, loop = self.route.upstream, self._services.loop
         try:
             self._set_addresses([parse_address(upstream.host)])
             self._resolved_at = float("inf")
         except ProtocolError:
-            loop = self._services.loop
             try:
                 found = await loop.getaddrinfo(upstream.host, upstream.port, type=socket.SOCK_STREAM)
             except OSError as error:
                 raise ConfigError(f"route {self.route}: {upstream.host} cannot be resolved: {error.strerror}") from None
-            # The kernel's numeric answer, not text from a payload.
+            except UnicodeError:
+                raise ConfigError(f"route {self.route}: {upstream.host} is no host name") from None
+            # The resolver's numeric answer, not text from a payload.
             self._set_addresses([sockets.endpoint_of((item[4][0], item[4][1])).address for item in found])  # type: ignore[arg-type]
             self._resolved_at = loop.time()
 
     def _set_addresses(self, addresses: Sequence[Address]) -> None:
+        """Take the upstream's addresses. This host counts only where the operator meant it: from the first answer on."""
+        if not self._targets:
+            on_loopback = any(map(is_this_host, addresses))
+            self.targets[Side.SERVER] = replace(self.targets[Side.SERVER], loopback=on_loopback)
+        elif not self.targets[Side.SERVER].loopback:
+            addresses = [address for address in addresses if not is_this_host(address)]
+        if not addresses:
+            raise ConfigError(f"route {self.route}: {self.route.upstream.host} now resolves to this host; not followed")
         port = self.route.upstream.port
         for version in (4, 6):
             ordered = sorted(addresses, key=lambda address: address.version != version)

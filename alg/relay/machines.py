@@ -11,13 +11,15 @@ from alg.core.plugin import StreamPlugin
 from alg.core.session import Session
 
 
-def make_plugin(plugin: type[StreamPlugin[object]], config: object) -> StreamPlugin[object]:
-    """An instance of the plugin.
+def make_plugin(plugin: type[StreamPlugin[object]], config: object = None) -> StreamPlugin[object]:
+    """An instance of the plugin; without a configuration it gets its default one.
 
     Raises:
         PluginError: it raised.
     """
     try:
+        if config is None and plugin.config_type is not None:
+            config = plugin.config_type()
         return plugin(config)
     except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends its session, and only that
         raise _failure(plugin.name, problem) from None

@@ -44,11 +44,12 @@ class Pump:
         """Begin, once what a plugin sent before is out."""
         self.sink.when_drained(self._resume)
 
-    def stop(self) -> None:
-        """Stop for good; what is in flight is dropped."""
+    def stop(self) -> bool:
+        """Stop for good; return whether bytes were in flight, which are dropped."""
         if self._pipe:
             self._pool.discard(self._pipe)  # it may hold data
             self._pipe = None
+        return self._held > 0
 
     def _resume(self) -> None:
         if not self.source.closed:
@@ -98,11 +99,18 @@ class Pump:
             self._copy()
             return
         self._pipe = pipe
-        for _ in range(_ROUNDS):
+        for turn in range(_ROUNDS):
             try:
                 count = os.splice(self.source.fd, pipe.writer, pipes.SIZE, flags=_FLAGS)
             except BlockingIOError:
-                break
+                if turn:
+                    break
+                # There is something to read, and nothing to splice: an urgent byte, which only a read takes.
+                self.splicing = False
+                self._pieces = 0
+                self._release_pipe()
+                self._copy()
+                return
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise

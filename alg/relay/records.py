@@ -26,6 +26,11 @@ _QUIET = frozenset(("rewrite", "session_open", "session_close", "flow_open", "fl
 _LONGEST_TEXT = 2000  # characters of a field in JSON
 
 
+def is_refusal(reason: str) -> bool:
+    """Whether a reason is that of a refusal, and no ordinary event."""
+    return reason not in _QUIET
+
+
 def wanted(reason: str) -> bool:
     """Whether a record of that reason would be written: ask before you compose what comes with every session."""
     return LOGGER.isEnabledFor(DECISION if reason in _QUIET else REFUSAL)

@@ -29,6 +29,7 @@ class Services:
         self.watcher = make_watcher(self.loop)
         self.registry = registry
         self.times = times
+        self.limits = limits
         self.gate = Gate(limits.leases, is_own_address=sockets.is_own_address)
         self.budget = Budget(limits, raise_descriptor_limit())
         self.pipes = PipePool(available=splice, limit=self.budget.pipes)
@@ -63,8 +64,7 @@ class Services:
         """
         if name == route.plugin.name:
             return make_plugin(route.plugin, route.config)
-        plugin = self.registry.find(name)
-        return make_plugin(plugin, plugin.config_type() if plugin.config_type else None)
+        return make_plugin(self.registry.find(name))
 
     def close(self) -> None:
         """Give everything back; nobody may use it any more."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from alg.core.addresses import Address
 from alg.core.commands import OpenBinding, Record
-from alg.core.errors import AlgError, BindError
+from alg.core.errors import AlgError, BindError, ConnectError
 from alg.core.events import BindingOpened, CommandFailed, Event
 from alg.core.model import Endpoint, Leg, Side
 from alg.core.plugin import Field, StreamPlugin, refusal_words
@@ -21,7 +21,7 @@ from alg.relay.lease import LeaseListener
 from alg.relay.leg import LegSocket
 from alg.relay.listener import Listener
 from alg.relay.machines import make_machine
-from alg.relay.records import record, wanted
+from alg.relay.records import is_refusal, record, wanted
 from alg.relay.services import Services
 from alg.relay.timeouts import Timeouts
 
@@ -40,7 +40,9 @@ class RelayedSession:
         "_listeners",
         "_local",
         "_on_closed",
+        "_over",
         "_plugin",
+        "_refusals",
         "_upstream",
         "began",
         "core",
@@ -81,7 +83,11 @@ class RelayedSession:
         self._client_socket: socket.socket | None = sock
         """The client's socket until the upstream is connected."""
         self._closed = False
+        self._over = False
+        """Whether the master flow has ended."""
         self._listeners: dict[int, LeaseListener] = {}
+        self._refusals: dict[str, int] = {}
+        """How often each kind of refusal was recorded."""
         self._dials: dict[Dial, Callable[[], None]] = {}
         """What is being connected, and what to do if that is given up."""
         self._plugin = plugin
@@ -158,6 +164,11 @@ class RelayedSession:
         """Listen for an expectation of this session."""
         lease = self.core.find(command.number)
         assert lease is not None, "the machine takes the lease before it asks for the listener"
+        if self._over:
+            return CommandFailed(command.number, BindError("the session has ended", reason="session_over"))
+        if len(self.flows) + len(self._dials) > self.services.limits.flows_per_session:  # the master is one of them
+            error = BindError(f"{len(self.flows) - 1} related flows are open, the limit", reason="too_many_flows")
+            return CommandFailed(command.number, error)
         try:
             self._listeners[command.number] = listener = LeaseListener(self, lease)
         except BindError as error:
@@ -177,7 +188,14 @@ class RelayedSession:
             self.write(report.reason, report.message, report.fields)
 
     def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
-        """Write a record of this session."""
+        """Write a record of this session; what a peer has us refuse again and again is told a hundred times only."""
+        if is_refusal(reason):
+            told = self._refusals[reason] = self._refusals.get(reason, 0) + 1
+            limit = self.services.limits.records_per_session
+            if told > limit:
+                return
+            if told == limit:
+                message = f"{message} (further ones of this session are counted only)"
         record(reason, message, protocol=self.route.plugin.name, session=self.number, fields=fields)
 
     def timeouts(self, seconds: float) -> Timeouts:
@@ -185,10 +203,27 @@ class RelayedSession:
         return self.services.timeouts(seconds)
 
     def flow_ended(self, flow: RelayedFlow) -> None:
-        """The master flow is over: nobody can announce or be announced any more."""
-        if flow is self.master:
-            for number in list(self._listeners):
-                self.close_binding(number)
+        """The master flow is over: nobody can announce or be announced any more.
+
+        What came through before lives on (an FTP client may say QUIT during a transfer), unless the session was ended
+        for a reason: then all of it ends.
+        """
+        if flow is not self.master:
+            return
+        self._over = True
+        for number in list(self._listeners):
+            self.close_binding(number)
+        if flow.error is not None and not isinstance(flow.error, ConnectError):
+            self._end_related(flow.error)
+
+    def _end_related(self, error: AlgError) -> None:
+        dials, self._dials = self._dials, {}
+        for dial, on_cancel in dials.items():
+            dial.cancel()
+            on_cancel()
+        for flow in list(self.flows):
+            if flow is not self.master:
+                flow.fail(error)
 
     def flow_closed(self, flow: RelayedFlow) -> None:
         """A flow's sockets are closed."""
@@ -246,18 +281,18 @@ class RelayedSession:
     def end(self, error: AlgError) -> None:
         """End the session from outside: idle, or the relay stops."""
         self._refuse(error)
-        dials, self._dials = self._dials, {}
-        for dial, on_cancel in dials.items():
-            dial.cancel()
-            on_cancel()
-        for flow in list(self.flows):
-            flow.fail(error)
+        self._end_related(error)
+        if self.master:
+            self.master.fail(error)
         self._close_if_over()
 
     def _close_if_over(self) -> None:
         if self.flows or self._dials or self._closed or self._client_socket is not None:
             return
         self._closed = True
+        for reason, told in self._refusals.items():
+            if told > self.services.limits.records_per_session:
+                record(reason, f"{told} times in all", protocol=self.route.plugin.name, session=self.number)
         for number in list(self._listeners):
             self.close_binding(number)
         self.core.close()

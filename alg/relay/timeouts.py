@@ -48,14 +48,15 @@ class Timeouts:
         self._timer = self._loop.call_later(seconds + grain, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        # The timer is over, and yet not None: what a callback begins must not start one of its own.
         now = self._loop.time()
         queue = self._queue
         while queue and (queue[0].callback is None or queue[0].at <= now):
             callback = queue.popleft().callback
             if callback:
                 callback()
-        if queue and self._timer is None:
+        self._timer = None
+        if queue:
             self._wait(queue[0].at - now)
 
     def close(self) -> None:

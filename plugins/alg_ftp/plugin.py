@@ -37,6 +37,7 @@ NOT_OFFERED = frozenset(
 _NO_PORT = "No data connection: no port is free; try again later."
 _NOT_USABLE = "No data connection: what the server offers cannot be used."
 _DATA_COMMANDS = frozenset(("PORT", "PASV", "EPRT", "EPSV"))
+_PASSIVE_REPLIES = frozenset((227, 229))
 
 
 class FtpPlugin(StreamPlugin[FtpConfig]):
@@ -55,6 +56,8 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         self._pipeline: Pipeline[wire.Command]
         self._announced: tuple[wire.Command, Binding] | None = None
         """The one live listener for a data connection (RFC 959: there is at most one), and what asked for it."""
+        self._latest: wire.Command | None = None
+        """The last data command that went on: each revokes those before it."""
         self._only_epsv = False
         self._unsolicited = 0
 
@@ -95,6 +98,8 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 self._only_epsv = True
             elif command.verb == "REIN":
                 self._only_epsv = False
+            if command.verb in _DATA_COMMANDS and not command.is_epsv_all:
+                self._latest = command
             self._pipeline.forwarded(command)
             stream.send(line + wire.LINE_END)
 
@@ -176,8 +181,11 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     async def _expect(self, origin: Side, target: Endpoint, command: wire.Command, *, announced_by: str) -> Binding:
         """Listen for the next data connection; a listener for an earlier one is given up."""
         binding = await self.flow.expect(origin, target, announced_by=announced_by, lifetime=self.config.data_lifetime)
-        self._give_up()
-        self._announced = command, binding
+        if origin is Side.SERVER or command is self._latest:
+            self._give_up()
+            self._announced = command, binding
+        else:
+            binding.release()  # the client has sent another data command since, and the server has given this one up
         return binding
 
     def _give_up(self, command: wire.Command | None = None) -> None:
@@ -194,6 +202,8 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
             line = wire.split_line_end(raw, "server")
             code, single = wire.parse_reply(line)
             command = self._pipeline.awaited
+            if command and code in _PASSIVE_REPLIES and not command.asks_for(code):
+                command = self._find_passive(command, code)
             if command is None and code != 421:  # RFC 959 section 5.4: 421 may come at any time
                 await self._drop_unsolicited(stream, line, code, single)
                 continue
@@ -209,9 +219,20 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 self._settle(command, code)
         self.flow.close()
 
+    def _find_passive(self, command: wire.Command, code: int) -> wire.Command:
+        """The command that a 227 or 229 answers, where the server owes replies to those before it.
+
+        Some answer RETR and ABOR together with one reply. If a PASV is waiting, this is its reply, or the client would
+        be told where the server listens; the target is judged like any other.
+        """
+        if not self._pipeline.skip_to(lambda waiting: waiting.asks_for(code)):
+            return command
+        self.flow.log("reply_missing", f"the server sent {code} and owes the reply to {command.verb}", {"code": code})
+        return self._pipeline.awaited or command
+
     def _is_ours(self, command: wire.Command, code: int) -> bool:
-        """Whether the reply is one that we rewrite. EPSV ALL asks for no port, so no reply to it holds one."""
-        return (command.verb, code) in (("PASV", 227), ("EPSV", 229), ("FEAT", 211)) and not command.is_epsv_all
+        """Whether the reply is one that we rewrite."""
+        return command.asks_for(code) or (command.verb, code) == ("FEAT", 211)
 
     async def _pass_rest(self, stream: Stream, code: int) -> None:
         """Send the further lines of a reply on as they come."""

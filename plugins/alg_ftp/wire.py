@@ -50,6 +50,13 @@ class Command:
         """Whether the client promises to use nothing but EPSV from here on (RFC 2428 section 4)."""
         return self.verb == "EPSV" and self.argument.upper() == b"ALL"
 
+    def asks_for(self, code: int) -> bool:
+        """Whether a reply of that code tells the port that this command asked for; EPSV ALL asks for none."""
+        return _PASSIVE.get(self.verb) == code and not self.is_epsv_all
+
+
+_PASSIVE = {"PASV": 227, "EPSV": 229}
+
 
 def split_line_end(raw: bytes, who: str) -> bytes:
     """Return a line without its LF or CR LF.

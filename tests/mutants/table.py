@@ -349,8 +349,8 @@ MUTANTS = (
         "listeners pile up",
         "T60",
         FTP,
-        "        self._give_up()\n        self._announced = command, binding",
-        "        self._announced = command, binding",
+        "            self._give_up()\n            self._announced = command, binding",
+        "            self._announced = command, binding",
         talks("pasv-twice", "pasv-then-port"),
     ),
     Mutant(

@@ -145,6 +145,7 @@ class Interleavings(RuleBasedStateMachine):
         self.to_client, self.to_server = b"", b""
         self.port = 20000
         self.live: int | None = None  # the command that the one lease belongs to
+        self.latest = 0  # the last data command that went on
         self.only_epsv = False
         self.unsolicited = 0
 
@@ -165,7 +166,8 @@ class Interleavings(RuleBasedStateMachine):
 
     def opens(self, command: int) -> int:
         self.port += 1
-        self.live = command
+        if command == self.latest:
+            self.live = command
         return self.port
 
     open_session = precondition(lambda self: not self.talk.closed)
@@ -180,7 +182,9 @@ class Interleavings(RuleBasedStateMachine):
             self.answered_here(b"501 PASV is refused after EPSV ALL.\r\n")
             return
         self.only_epsv = (self.only_epsv or verb == "epsv all") and verb != "REIN"
-        self.forwarded(verb, line)
+        number = self.forwarded(verb, line)
+        if verb in ("PASV", "EPSV"):
+            self.latest = number
 
     @open_session
     @precondition(lambda self: len(self.waiting) < 60)
@@ -190,7 +194,8 @@ class Interleavings(RuleBasedStateMachine):
         if self.only_epsv:
             self.answered_here(b"501 PORT is refused after EPSV ALL.\r\n")
         elif own:
-            port = self.opens(self.count + 1)
+            self.latest = self.count + 1
+            port = self.opens(self.latest)
             self.forwarded("PORT", b"PORT 10,77,2,1,%d,%d" % divmod(port, 256))
         else:
             self.answered_here(b"504 PORT refused: that address and port are not allowed.\r\n")
@@ -212,6 +217,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def answer(self, reply: bytes) -> None:
         self.talk.server(reply + b"\r\n")
+        self.skip_to({b"227": "PASV", b"229": "EPSV"}.get(reply[:3], ""))
         number, verb, _ = self.waiting[0]
         refused = reply[:1] >= b"4"
         if (verb, reply[:3]) in (("PASV", b"227"), ("EPSV", b"229")):
@@ -229,6 +235,13 @@ class Interleavings(RuleBasedStateMachine):
                 self.only_epsv = False
             self.waiting.popleft()
             self.flush()
+
+    def skip_to(self, passive: str) -> None:
+        """A passive reply belongs to the first passive command, if one waits: the replies before it are missing."""
+        if passive and self.waiting[0][1] != passive and passive in [verb for _, verb, _ in self.waiting]:
+            while self.waiting[0][1] != passive:
+                _, _, reply = self.waiting.popleft()
+                self.to_client += reply
 
     @open_session
     @precondition(lambda self: not self.waiting and (not self.unsolicited or self.count > 8))
