@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -29,10 +29,17 @@ from alg.settings import Settings
 EXIT_CANNOT_LISTEN = 71
 EXIT_BAD_CONFIG = 78
 
+if TYPE_CHECKING:
+    _PortsType = click.ParamType[PortRange]
+    _AddressType = click.ParamType[Address]
+    _SecondsType = click.ParamType[float]
+else:  # before click 8.4 it takes no parameter
+    _PortsType = _AddressType = _SecondsType = click.ParamType
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
-class _Ports(click.ParamType[PortRange]):
+class _Ports(_PortsType):
     name = "LOW-HIGH"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> PortRange:
@@ -42,7 +49,7 @@ class _Ports(click.ParamType[PortRange]):
             self.fail(str(error), param, ctx)
 
 
-class _Address(click.ParamType[Address]):
+class _Address(_AddressType):
     name = "ADDR"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Address:
@@ -52,7 +59,7 @@ class _Address(click.ParamType[Address]):
             self.fail(str(error), param, ctx)
 
 
-class _Seconds(click.ParamType[float]):
+class _Seconds(_SecondsType):
     name = "SECONDS"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float:

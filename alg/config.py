@@ -72,6 +72,7 @@ class _RouteTable(_Table):
 class _TimesTable(_Table):
     connect: _Seconds = 10.0
     idle: _Seconds = 900.0
+    resolve: _Seconds = 30.0
 
 
 class _LimitsTable(_Table):
@@ -132,7 +133,12 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
     limits = file.limits
     return Settings(
         routes=tuple(routes),
-        times=Times(file.times.connect, file.times.idle, overrides.drain or file.drain or Times().drain),
+        times=Times(
+            connect=file.times.connect,
+            idle=file.times.idle,
+            drain=overrides.drain or file.drain or Times().drain,
+            resolve=file.times.resolve,
+        ),
         limits=Limits(
             limits.sessions,
             limits.sessions_per_client,

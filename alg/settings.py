@@ -56,6 +56,8 @@ class Times:
     """Without a byte from either side; a session is not idle while a related flow of it carries data."""
     drain: float = 30.0
     """For sessions to finish after a request to stop."""
+    resolve: float = 30.0
+    """After which an upstream's name is looked up again, when the next client comes."""
 
 
 @dataclass(frozen=True, slots=True)

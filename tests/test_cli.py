@@ -83,6 +83,22 @@ def test_plugins_are_listed_with_their_origin() -> None:
     )
 
 
+def test_plugins_that_cannot_be_used_are_listed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a broken or a second distribution offers is told with the reason; the exit code says that something is."""
+    for name, entry in (("broken", "gopher = nosuch:Plugin"), ("second", "tcp = alg_tcp:TcpPlugin")):
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[alg.plugins]\n{entry}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = alg("plugins")
+    assert result.exit_code == 1
+    assert "gopher  cannot be used: plugin 'gopher' cannot be loaded: No module named 'nosuch'\n" in result.stdout
+    assert (
+        "tcp  cannot be used: plugin 'tcp' is offered by alg-gateway and second; uninstall one of them" in result.stdout
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -59,7 +59,7 @@ def test_every_key(tmp_path: Path) -> None:
         drain = 5
         log_format = "json"
         log_level = "warning"
-        times = { connect = 3.5, idle = 60 }
+        times = { connect = 3.5, idle = 60, resolve = 7 }
         [limits]
         sessions = 7
         sessions_per_client = 6
@@ -85,7 +85,8 @@ def test_every_key(tmp_path: Path) -> None:
     limits = settings.limits
     assert (limits.sessions, limits.sessions_per_client) == (7, 6)
     assert (limits.leases.in_all, limits.leases.per_client, limits.leases.per_session) == (5, 4, 3)
-    assert (settings.times.connect, settings.times.idle, settings.times.drain) == (3.5, 60, 5)
+    times = settings.times
+    assert (times.connect, times.idle, times.drain, times.resolve) == (3.5, 60, 5, 7)
     assert (settings.log_format, settings.log_level) == ("json", "warning")
 
 

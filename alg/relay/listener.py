@@ -18,8 +18,6 @@ from alg.settings import Route
 
 _ACCEPTS = 32
 """Clients accepted in one go, before the loop turns to the others."""
-_RESOLVE_AFTER = 30.0
-"""Seconds after which an upstream's name is looked up again when the next client comes."""
 
 
 class Listener:
@@ -83,7 +81,7 @@ class Listener:
 
     def upstream_for(self, client: Address) -> Sequence[Endpoint]:
         """Where to connect for this client: the addresses of its own family first."""
-        if self._services.loop.time() - self._resolved_at > _RESOLVE_AFTER and self._resolving is None:
+        if self._services.loop.time() - self._resolved_at > self._services.times.resolve and self._resolving is None:
             self._resolving = self._services.loop.create_task(self._resolve_again())
         return self._targets[client.version]
 

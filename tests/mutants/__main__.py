@@ -14,7 +14,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.mutants.relay import RELAY_MUTANTS
 from tests.mutants.table import MUTANTS, Mutant
+
+EVERY = (*MUTANTS, *RELAY_MUTANTS)
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("alg", "plugins", "tests", "fixtures", "pyproject.toml")
@@ -89,7 +92,7 @@ def check(mutant: Mutant) -> str:
 
 def main(words: list[str]) -> int:
     """Check the mutants that the words pick."""
-    chosen = [each for each in MUTANTS if not words or any(word in (each.row, each.name) for word in words)]
+    chosen = [each for each in EVERY if not words or any(word in (each.row, each.name) for word in words)]
     with ThreadPoolExecutor(max_workers=2) as pool:
         baseline = {each.tests: pool.submit(survives, None, each.tests) for each in chosen}
         results = [(each, pool.submit(check, each)) for each in chosen]

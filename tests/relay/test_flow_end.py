@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from alg.core.model import Endpoint
+from alg.core.model import Endpoint, Side
 from alg.settings import Times
 from tests.conftest import Run
 from tests.relay.peers import SERVER, Host, Peer, refused
@@ -18,22 +18,58 @@ LONG = os.urandom(512 * 1024) * 8
 """More than the kernel holds for a peer that does not read."""
 
 
+async def turns() -> None:
+    """Let the relay do what there is to do."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def after(seconds: float) -> None:
+    """Nobody does anything meanwhile."""
+    over = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(seconds, over.set_result, None)
+    await over
+
+
 def test_last_words_reach_a_slow_client(run: Run) -> None:
-    """The server says much and hangs up; a client that takes its time still gets all of it, and then the end."""
+    """The server hangs up behind words that the client has not taken yet: it gets them all, however long it waits."""
 
     async def work() -> None:
         async with relaying(ToyPlugin) as rig:
             client, server = await rig.pair(receive_buffer=4096)
+            await turns()
+            (session,) = rig.relay.sessions
+            assert session.master is not None
+            leg = session.master.legs[Side.CLIENT]
+            sent = b""
+            while not leg.queued:
+                await server.send(LONG[len(sent) : len(sent) + 8192])
+                sent += LONG[len(sent) : len(sent) + 8192]
+                await turns()
             with client:
-                with server:
-                    sending = asyncio.ensure_future(server.send(LONG))
-                    got = await client.exactly(len(LONG) - (64 << 10))
-                    await sending
-                # Longer than the relay would linger: nobody reads meanwhile.
-                loop = asyncio.get_running_loop()
-                late = loop.create_future()
-                loop.call_later(0.8, late.set_result, None)
-                await late
+                server.close()
+                await after(0.8)  # longer than the relay would linger
+                assert await client.rest() == sent
+            await rig.at_rest()
+
+    run(work())
+
+
+def test_server_that_vanishes_behind_its_end_takes_nothing_away(run: Run) -> None:
+    """Both have ended, much is on its way both ways; when one of them resets, the other still gets what is its own."""
+
+    async def work() -> None:
+        async with relaying(splice=False) as rig:
+            client, server = await rig.pair(receive_buffer=4096)
+            with client, server:
+                up, down = (asyncio.ensure_future(each.send(LONG)) for each in (client, server))
+                rest = asyncio.ensure_future(server.exactly(len(LONG) - (100 << 10)))
+                got = await client.exactly(len(LONG) - (100 << 10))
+                await asyncio.gather(up, down, rest)
+                client.fin()
+                server.fin()
+                await turns()
+                server.reset()
                 assert got + await client.rest() == LONG
             await rig.at_rest()
 

@@ -68,6 +68,26 @@ def test_upstream_by_name(run: Run) -> None:
     run(work())
 
 
+def test_name_is_looked_up_again(run: Run) -> None:
+    """F10: when the time is over the next client has the name looked up again, and does not wait for it."""
+
+    async def work() -> None:
+        with Host("127.0.0.1") as host, Notes() as notes:
+            route = Route(TcpPlugin, None, Endpoint.parse("127.0.0.1", 0), Upstream("localhost", host.endpoint.port))
+            relay = Relay([route], Registry(), times=Times(resolve=0.001))
+            await relay.start()
+            rig = Rig(relay, notes, host)
+            for _ in range(5):
+                client, server = await rig.pair()
+                client.close()
+                server.close()
+            await rig.at_rest()
+            relay.close()
+            await asyncio.sleep(0)
+
+    run(work())
+
+
 def test_refused_upstream_gives_421(run: Run) -> None:
     """F07: nobody listens at the upstream: the FTP client is told 421 at once, and the session is over."""
 

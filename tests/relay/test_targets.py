@@ -35,10 +35,13 @@ def test_client_cannot_name_a_third_party(run: Run) -> None:
             with Host(THIRD) as canary:
                 for line in (port_line(canary.endpoint).strip(), b"EPRT |1|%s|" % canary.endpoint.to_bytes(b"|")):
                     assert (await ftp.refused(line)).startswith(b"504 ")
+                for line in (b"PORT 192,0,2,9,15,160", b"EPRT |1|192.0.2.9|4000|"):  # not of this host
+                    assert (await ftp.refused(line)).startswith(b"504 ")
                 assert rig.relay.services.gate.pending_leases == 0
                 assert await ftp.say(b"NOOP", b"200 ok") == b"200 ok\r\n"
                 assert canary.untouched()
             assert len(rig.notes.of("self_target")) == 2  # on loopback a third party is this host, too
+            assert len(rig.notes.of("third_party_address")) == 2
             ftp.close()
             await rig.at_rest()
 

@@ -9,7 +9,7 @@ from alg.core.stream import Stream
 
 
 class ToyPlugin(StreamPlugin[None]):
-    """`open ADDRESS PORT [PLUGIN]`, `raise`, `splice`, `close`, `tls`; other lines go to the server."""
+    """`open` or `many`, ADDRESS PORT [PLUGIN]; `raise`, `splice`, `close`, `tls`. Other lines go to the server."""
 
     name = "toy"
     related_flows = True
@@ -18,8 +18,8 @@ class ToyPlugin(StreamPlugin[None]):
         """Do what the line says."""
         async for raw in stream.lines(200):
             verb, *words = raw.decode("ascii").split()
-            if verb == "open":
-                await self._open(stream, words)
+            if verb in ("open", "many"):
+                await self._open(stream, words, 1 if verb == "open" else None)
             elif verb == "raise":
                 raise RuntimeError("told to")
             elif verb == "splice":
@@ -33,9 +33,9 @@ class ToyPlugin(StreamPlugin[None]):
             else:
                 stream.send(raw)
 
-    async def _open(self, stream: Stream, words: list[str]) -> None:
+    async def _open(self, stream: Stream, words: list[str], limit: int | None) -> None:
         plugin = words[2] if len(words) > 2 else None
-        binding = await self.flow.expect(Side.CLIENT, Endpoint.parse(words[0], words[1]), plugin=plugin)
+        binding = await self.flow.expect(Side.CLIENT, Endpoint.parse(words[0], words[1]), limit=limit, plugin=plugin)
         stream.reply(b"%s\n" % binding.endpoint.to_bytes(b" "))
 
     async def from_server(self, stream: Stream) -> None:

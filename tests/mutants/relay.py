@@ -1,0 +1,299 @@
+"""The seeded faults of the relay: sockets, leases, limits, the end of things. Rows are those of the threat and fault tables."""
+
+from __future__ import annotations
+
+from tests.mutants.table import Mutant
+
+BUDGET, DIALER, FLOW = "alg/relay/budget.py", "alg/relay/dialer.py", "alg/relay/flow.py"
+LEASE, LEG, LISTENER = "alg/relay/lease.py", "alg/relay/leg.py", "alg/relay/listener.py"
+MACHINES, PIPES, PUMP = "alg/relay/machines.py", "alg/relay/pipes.py", "alg/relay/pump.py"
+RECORDS, SERVER, SERVICES = "alg/relay/records.py", "alg/relay/server.py", "alg/relay/services.py"
+SESSION, SOCKETS, POLICY = "alg/relay/session.py", "alg/relay/sockets.py", "alg/core/policy.py"
+CORE_SESSION, FTP, DAEMON = "alg/core/session.py", "plugins/alg_ftp/plugin.py", "alg/daemon.py"
+
+LEASES, ENDS, PORTS = "tests/relay/test_lease.py", "tests/relay/test_lease_end.py", "tests/relay/test_lease_ports.py"
+TARGETS, FLOWS, FLOW_ENDS = "tests/relay/test_targets.py", "tests/relay/test_flow.py", "tests/relay/test_flow_end.py"
+SERVERS, CHURN, DIALS = "tests/relay/test_server.py", "tests/relay/test_churn.py", "tests/relay/test_dialer.py"
+SAID, PUMPS, SESSIONS = "tests/relay/test_records.py", "tests/relay/test_pump.py", "tests/relay/test_session.py"
+DESCRIPTORS, DAEMONS, REALMS = "tests/relay/test_descriptors.py", "tests/test_daemon.py", "tests/relay/test_realms.py"
+
+RELAY_MUTANTS = (
+    # The boundary.
+    Mutant(
+        "relay: anybody may be named", "T01", POLICY, "if not its_own and not allowed_by_name:", "if False:", (TARGETS,)
+    ),
+    Mutant("relay: port 1023", "T02", POLICY, "if target.port < rules.min_port:", "if False:", (LEASES,)),
+    Mutant(
+        "relay: a foreign 227 is followed",
+        "T06",
+        FTP,
+        "            return Endpoint(peer, target.port)\n        return target",
+        "            return target\n        return target",
+        (TARGETS,),
+    ),
+    Mutant(
+        "relay: our sockets are like others",
+        "T03",
+        POLICY,
+        "if target in self._own_sockets:",
+        "if False:",
+        (TARGETS,),
+    ),
+    Mutant(
+        "relay: 0.0.0.0 is an address like others",
+        "T15",
+        POLICY,
+        "if target.address.is_unspecified:",
+        "if False:",
+        (TARGETS,),
+    ),
+    Mutant("leases are no sockets of ours", "T14", LEASE, "services.gate.add_socket(self.local)", "pass", (TARGETS,)),
+    Mutant("a dial is not judged", "T14", DIALER, "self._gate.judge_dial(target)", "pass", (TARGETS, DIALS)),
+    Mutant("loops are not looked for", "T15", SERVER, "self._refuse_loops(listener)", "pass", (TARGETS,)),
+    Mutant(
+        "a stranger is let in",
+        "T16",
+        CORE_SESSION,
+        "if canonical(peer) not in self.sources:",
+        "if False:",
+        (LEASES,),
+    ),
+    Mutant(
+        "a stranger closes the lease",
+        "T16",
+        LEASE,
+        '{"peer": peer, "listener": self.local})\n                continue',
+        '{"peer": peer, "listener": self.local})\n                session.close_binding(self._lease.number)\n                return',
+        (LEASES,),
+    ),
+    Mutant(
+        "a stranger is hung up on in order",
+        "T17",
+        LEASE,
+        "except PolicyError as error:\n                sockets.reset(sock)",
+        "except PolicyError as error:\n                sock.close()",
+        (LEASES,),
+    ),
+    Mutant("a lease is good for many", "T18", LEASE, "if self._lease.used_up:", "if False:", (LEASES,)),
+    Mutant("a lease lives for ever", "T18", LEASE, ".begin(self._expire)", ".begin(lambda: None)", (LEASES,)),
+    Mutant(
+        "a lease outlives its session",
+        "T19",
+        SESSION,
+        "        if flow is self.master:\n            for number in list(self._listeners):",
+        "        if False:\n            for number in list(self._listeners):",
+        (ENDS,),
+    ),
+    Mutant(
+        "a lease listens although it is closed",
+        "T19",
+        LEASE,
+        "        self._sock.close()\n        services.gate.remove_socket(self.local)",
+        "        services.gate.remove_socket(self.local)",
+        (ENDS,),
+    ),
+    # Data.
+    Mutant(
+        "ports are shared",
+        "T56",
+        SOCKETS,
+        "sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)",
+        "sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)",
+        (PORTS,),
+    ),
+    Mutant(
+        "ports count up",
+        "T57",
+        SERVICES,
+        "PortPool(ports, secrets.randbelow)",
+        "PortPool(ports, lambda _: 0)",
+        (PORTS,),
+    ),
+    Mutant(
+        "two listeners of one session",
+        "T60",
+        FTP,
+        "        self._give_up()\n        self._announced =",
+        "        self._announced =",
+        (LEASES,),
+    ),
+    Mutant(
+        "text as it comes",
+        "T71",
+        RECORDS,
+        "message = printable(record.getMessage())",
+        "message = record.getMessage()",
+        (SAID,),
+    ),
+    Mutant(
+        "fields replace our keys",
+        "T71",
+        RECORDS,
+        "line.setdefault(key, value if isinstance(value, int) else str(value)[:_LONGEST_TEXT])",
+        "line[key] = value if isinstance(value, int) else str(value)",
+        (SAID,),
+    ),
+    Mutant(
+        "commands are written with their arguments",
+        "T70",
+        FTP,
+        '{"command": command.verb, "code": code})\n        return wire',
+        '{"command": repr(command.line), "code": code})\n        return wire',
+        (SAID,),
+    ),
+    Mutant(
+        "a broken flow's pipe is used again",
+        "T73",
+        PUMP,
+        "self._pool.discard(self._pipe)",
+        "self._pool.give_back(self._pipe)",
+        (PUMPS,),
+    ),
+    # Availability.
+    Mutant(
+        "everything is queued", "T80", PUMP, "            if self.sink.queued:\n", "            if False:\n", (FLOWS,)
+    ),
+    Mutant(
+        "no limit for one client",
+        "T81",
+        BUDGET,
+        "if self._by_client[client] >= self._limits.sessions_per_client:",
+        "if False:",
+        (SERVERS,),
+    ),
+    Mutant("no limit in all", "T81", BUDGET, "if self.sessions >= self._limits.sessions:", "if False:", (SERVERS,)),
+    Mutant(
+        "descriptors are not counted",
+        "T82",
+        BUDGET,
+        "self._shares + share > self.descriptors",
+        "False",
+        (SERVERS, DAEMONS),
+    ),
+    Mutant(
+        "sessions are forgotten when they are connected",
+        "T82",
+        SESSION,
+        "        self.add_flow(self.master)\n        self._upstream_decided()",
+        "        self._upstream_decided()\n        self.add_flow(self.master)",
+        (SESSIONS,),
+    ),
+    Mutant(
+        "ports do not come back",
+        "T83",
+        LEASE,
+        "        self._pool.give_back(self.local.port)\n        services",
+        "        services",
+        (PORTS,),
+    ),
+    Mutant(
+        "a vanished client is not noticed",
+        "T85",
+        LEG,
+        "            self._loop.call_soon(on_lost, error)",
+        "            pass",
+        (CHURN, FLOWS),
+    ),
+    Mutant(
+        "a related flow's share is kept",
+        "T86",
+        LEASE,
+        "        self._session.services.budget.give_related()\n        self._session.related_closed",
+        "        self._session.related_closed",
+        (CHURN,),
+    ),
+    Mutant(
+        "a lease without descriptors spins",
+        "F14",
+        LEASE,
+        "services.watcher.remove_reader(self._sock.fileno())",
+        "pass",
+        (DESCRIPTORS,),
+    ),
+    Mutant(
+        "a listener without descriptors spins",
+        "F14",
+        LISTENER,
+        "self._services.watcher.remove_reader(self.sock.fileno())",
+        "pass",
+        (DESCRIPTORS,),
+    ),
+    Mutant(
+        "a plugin that cannot be made",
+        "F27",
+        MACHINES,
+        "    try:\n        return plugin(config)\n    except Exception",
+        "    try:\n        return plugin(config)\n    except ZeroDivisionError",
+        (SERVERS,),
+    ),
+    # What flows promise.
+    Mutant(
+        "a reset looks like an end",
+        "F01",
+        FLOW,
+        "                    leg.reset()",
+        "                    leg.close()",
+        (FLOWS,),
+    ),
+    Mutant(
+        "a spliced flow's reset looks like an end",
+        "F02",
+        FLOW,
+        "if Side.SERVER in self._pumps:",
+        "if False:",
+        (FLOW_ENDS,),
+    ),
+    Mutant(
+        "half-close is close",
+        "F03",
+        FLOW,
+        "        if len(self._ended) < 2:\n",
+        "        if len(self._ended) < 1:\n",
+        (FLOWS,),
+    ),
+    Mutant(
+        "last words are cut off",
+        "F02",
+        FLOW,
+        "            self._after_all_is_sent(self._stay)",
+        "            self._stay()",
+        (FLOW_ENDS,),
+    ),
+    Mutant("one silent address takes all the time", "F08", DIALER, "if self._targets:  #", "if False:  #", (DIALS,)),
+    Mutant(
+        "a cancelled dial calls back",
+        "F07",
+        DIALER,
+        "            self._failing.cancel()\n            self._failing = None\n        self._give_up()",
+        "            self._failing = None\n        self._give_up()",
+        (DIALS,),
+    ),
+    Mutant(
+        "a failed start leaves listeners",
+        "F11",
+        SERVER,
+        "            self.close()\n            raise",
+        "            raise",
+        (SERVERS,),
+    ),
+    Mutant("one try for a port", "F13", LEASE, "_ATTEMPTS = 16", "_ATTEMPTS = 1", (PORTS,)),
+    Mutant(
+        "drain does not wait", "F20", SERVER, "await asyncio.wait_for(self.wait_idle(), seconds)", "pass", (SERVERS,)
+    ),
+    Mutant(
+        "a second signal changes nothing",
+        "F20",
+        DAEMON,
+        "(at_once if stop.is_set() else stop).set()",
+        "stop.set()",
+        (f"{DAEMONS}::test_second_signal_ends_at_once",),
+    ),
+    Mutant(
+        "0.0.0.0 is advertised",
+        "P1",
+        LEASE,
+        "if address.is_unspecified else address",
+        "if False else address",
+        (REALMS,),
+    ),
+)
