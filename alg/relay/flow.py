@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 from alg.core.commands import (
@@ -97,7 +96,7 @@ class RelayedFlow:
         self._machine = machine
         self._owner = owner
         self._pumps: dict[Side, Pump] = {}
-        self._ended: set[Side] = set()
+        self._ended: tuple[Side, ...] = ()
         """The sides whose end was passed on."""
         self.error: AlgError | None = None
         self._closing = False
@@ -135,6 +134,12 @@ class RelayedFlow:
         elif count == 0:
             leg.pause()
             self._tell(EofReceived(side))
+
+    def _read_client(self) -> None:
+        self._readable(Side.CLIENT)
+
+    def _read_server(self) -> None:
+        self._readable(Side.SERVER)
 
     def _lost_client(self, error: OSError) -> None:
         self._lost(Side.CLIENT, error)
@@ -222,7 +227,7 @@ class RelayedFlow:
             return  # as nearly always
         for side, leg in self.legs.items():
             if self._may_read(side, machine):
-                leg.resume(partial(self._readable, side))
+                leg.resume(self._read_client if side is Side.CLIENT else self._read_server)
             elif side not in self._pumps:
                 leg.pause()
             if leg.queued >= HIGH_WATER:
@@ -255,7 +260,7 @@ class RelayedFlow:
 
     def _side_ended(self, side: Side) -> None:
         """That side's last byte was passed on, and its end is; when both are done, only what is queued is left to do."""
-        self._ended.add(side)
+        self._ended += (side,)
         if len(self._ended) < 2:
             self.legs[side.other].send_eof()
         elif not self._closing:

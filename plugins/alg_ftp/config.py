@@ -37,6 +37,7 @@ _PROFILE_RULES: Mapping[Profile, Rules] = MappingProxyType(
     }
 )
 
+_NO_RULES = Rules()
 _ANONYMOUS = (b"anonymous", b"ftp")  # RFC 1635, in any case
 
 _NUMBERS = (
@@ -89,14 +90,16 @@ class FtpConfig:
 
     def effective_rules(self) -> Rules:
         """The operator's rules on top of those of the profiles."""
+        if not self.rules and not self.profiles:
+            return _NO_RULES
         rules = Rules({key.upper(): verdict for key, verdict in self.rules.items()})
         for profile in self.profiles:
             rules = rules.over(_PROFILE_RULES[profile])
         return rules
 
-    def hidden_features(self) -> frozenset[str]:
-        """`hide_features` in upper case."""
-        return frozenset(feature.upper() for feature in self.hide_features)
+    def hides(self, feature: str) -> bool:
+        """Whether that feature, in upper case, is one of `hide_features`."""
+        return feature in (hidden.upper() for hidden in self.hide_features)
 
     def admits(self, user: bytes) -> bool:
         """Whether that user may log in."""

@@ -51,7 +51,6 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     def __init__(self, config: FtpConfig) -> None:
         super().__init__(config)
         self._rules = config.effective_rules()
-        self._hidden = NOT_OFFERED | config.hidden_features()
         self._rate = RateLimit(config.command_rate, burst=2 * config.command_rate)
         self._pipeline: Pipeline[wire.Command]
         self._announced: tuple[wire.Command, Binding] | None = None
@@ -279,7 +278,8 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         return await self._announce_to_client(command, lines)
 
     def _hides(self, feature: str) -> bool:
-        return feature in self._hidden or self._rules.command(feature) is not Verdict.ACCEPT
+        hidden = feature in NOT_OFFERED or self.config.hides(feature)
+        return hidden or self._rules.command(feature) is not Verdict.ACCEPT
 
     async def _announce_to_client(self, command: wire.Command, lines: list[bytes]) -> bytes:
         """Return the 227 or 229 reply to send instead; 425 if there is no endpoint to announce."""
