@@ -80,8 +80,8 @@ RELAY_MUTANTS = (
         "a lease outlives its session",
         "T19",
         SESSION,
-        "        if flow is self.master:\n            for number in list(self._listeners):",
-        "        if False:\n            for number in list(self._listeners):",
+        "        self._over = True\n        for number in list(self._listeners):",
+        "        self._over = True\n        for number in ():",
         (ENDS,),
     ),
     Mutant(
@@ -113,8 +113,8 @@ RELAY_MUTANTS = (
         "two listeners of one session",
         "T60",
         FTP,
-        "        self._give_up()\n        self._announced =",
-        "        self._announced =",
+        "            self._give_up()\n            self._announced =",
+        "            self._announced =",
         (LEASES,),
     ),
     Mutant(
@@ -222,8 +222,8 @@ RELAY_MUTANTS = (
         "a plugin that cannot be made",
         "F27",
         MACHINES,
-        "    try:\n        return plugin(config)\n    except Exception",
-        "    try:\n        return plugin(config)\n    except ZeroDivisionError",
+        "        return plugin(config)\n    except Exception",
+        "        return plugin(config)\n    except ZeroDivisionError",
         ("tests/relay/test_plugins.py",),
     ),
     # What flows promise.
