@@ -224,7 +224,7 @@ RELAY_MUTANTS = (
         MACHINES,
         "        return plugin(config)\n    except Exception",
         "        return plugin(config)\n    except ZeroDivisionError",
-        (SERVERS,),
+        ("tests/relay/test_plugins.py",),
     ),
     # What flows promise.
     Mutant(
@@ -257,6 +257,14 @@ RELAY_MUTANTS = (
         FLOW,
         "            self._after_all_is_sent(self._stay)",
         "            self._stay()",
+        (FLOW_ENDS,),
+    ),
+    Mutant(
+        "a reset behind the end cuts the other side",
+        "F02",
+        FLOW,
+        "if self._closing and not self.legs[side.other].broken:",
+        "if False:",
         (FLOW_ENDS,),
     ),
     Mutant("one silent address takes all the time", "F08", DIALER, "if self._targets:  #", "if False:  #", (DIALS,)),

@@ -17,7 +17,7 @@ from alg.settings import Limits, Route, Times, Upstream
 from tests.conftest import Run
 from tests.relay.peers import CLIENT, OTHER, SERVER, Host, Peer, free_port, refused, silent_host
 from tests.relay.rig import Notes, Rig, relaying, relaying_ftp, route_to
-from tests.relay.toys import ToyPlugin, UnbornPlugin
+from tests.relay.toys import ToyPlugin
 
 
 def test_taken_port_leaves_nothing_half_open(run: Run) -> None:
@@ -260,21 +260,6 @@ def test_drain_gives_up_in_time(run: Run) -> None:
             rig.relay.close()
             assert await ftp.client.rest() == b"421 Service not available, closing control connection.\r\n"
             ftp.close()
-            await rig.at_rest()
-
-    run(work())
-
-
-def test_plugin_that_cannot_be_made_refuses_its_clients(run: Run) -> None:
-    """A plugin that fails at birth costs the client its session, not the gateway its count."""
-
-    async def work() -> None:
-        async with relaying(UnbornPlugin) as rig:
-            for _ in range(3):
-                with await Peer.connect(rig.at) as client:
-                    assert (await client.until_cut())[0] == b""
-            assert "cannot be made" in (await rig.notes.wait("plugin_failed")).message
-            assert rig.host.untouched()
             await rig.at_rest()
 
     run(work())

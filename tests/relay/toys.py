@@ -60,6 +60,16 @@ class UpperPlugin(StreamPlugin[None]):
             stream.send(data.upper())
 
 
+class PlainPlugin(ToyPlugin):
+    """One of its methods is no coroutine, and fails when it is called."""
+
+    name = "plain"
+
+    def from_client(self, stream: Stream) -> None:  # type: ignore[override]
+        """Fail."""
+        raise RuntimeError("cannot begin")
+
+
 class UnbornPlugin(ToyPlugin):
     """Fails when it is made."""
 
