@@ -127,7 +127,7 @@ MUTANTS = (
         "a code is enough",
         "T07",
         FTP,
-        'return (command.verb, code) in (("PASV", 227), ("EPSV", 229), ("FEAT", 211)) and not command.is_epsv_all',
+        'return command.asks_for(code) or (command.verb, code) == ("FEAT", 211)',
         "return code in (227, 229, 211)",
         talks("227-is-the-greeting", "227-to-another-command", "227-logout"),
     ),
@@ -139,7 +139,7 @@ MUTANTS = (
         "",
         talks("227-in-banner", "227-in-status"),
     ),
-    Mutant("EPSV ALL asks for a port", "T07", FTP, " and not command.is_epsv_all\n", "\n", talks("229-to-epsv-all")),
+    Mutant("EPSV ALL asks for a port", "T07", WIRE, " and not self.is_epsv_all\n", "\n", talks("229-to-epsv-all")),
     Mutant(
         "what nobody asked passes",
         "T08",
