@@ -109,6 +109,7 @@ def test_plugins_that_cannot_be_used_are_listed_too(tmp_path: Path, monkeypatch:
         (("explain", "none.txt"), 78, "alg: none.txt: cannot be read: No such file or directory\n"),
         (("run", "tcp://h:1@5", "tcp://i:1@5"), 78, "alg: routes tcp 0.0.0.0:5 -> h:1 and tcp 0.0.0.0:5 -> i:1 listen"),
         (("run", "tcp://nowhere.invalid:1@127.0.0.1:0"), 78, "nowhere.invalid cannot be resolved: "),
+        (("run", f"tcp://{'a' * 64}.example:1@127.0.0.1:0"), 78, f"{'a' * 64}.example is no host name\n"),
         (
             ("run", "tcp://127.0.0.9:1@192.0.2.1:0"),
             71,

@@ -276,10 +276,14 @@ class RelayedFlow:
         """
         self._begin_to_close()
         client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
-        client.pause()
+        for pump in self._pumps.values():
+            if pump.stop():
+                pump.sink.reset()  # it was cut off in the middle of a stream, and must not take this for its end
+        if not client.closed:
+            client.pause()
         if not server.closed:
             server.pause()
-        if client.broken or not (abort or client.queued or server.queued or self._client_says_more()):
+        if client.closed or client.broken or not (abort or client.queued or server.queued or self._client_says_more()):
             self._finish()
             return
         if not server.closed:

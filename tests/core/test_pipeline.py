@@ -59,3 +59,40 @@ def test_replies_leave_in_the_order_of_their_commands(actions: list[str]) -> Non
         assert sent == list(range(blocked))
         assert len(pipeline) == len(commands) - blocked
         assert pipeline.awaited == (blocked if blocked < len(commands) else None)
+
+
+def test_replies_behind_a_skipped_command_leave() -> None:
+    """Who owes a reply is given up, up to the first command that is wanted; what waited behind leaves, in order."""
+    sent: list[bytes] = []
+    pipeline: Pipeline[str] = Pipeline(sent.append, limit=9)
+    for name in ("A", "B"):
+        pipeline.forwarded(name)
+        pipeline.answered_here("local", name.encode())
+    pipeline.forwarded("wanted")
+    pipeline.answered_here("local", b"behind")
+    pipeline.forwarded("wanted")
+    assert pipeline.skip_to(lambda command: command == "wanted")
+    assert sent == [b"A", b"B"]
+    assert pipeline.awaited == "wanted"
+    pipeline.answered()
+    assert sent == [b"A", b"B", b"behind"]
+    assert len(pipeline) == 1
+
+
+def test_nothing_is_skipped_for_a_command_that_does_not_wait() -> None:
+    """Neither one that nobody sent, nor one that was answered here, makes a server's debts void."""
+    sent: list[bytes] = []
+    pipeline: Pipeline[str] = Pipeline(sent.append, limit=9)
+    assert not pipeline.skip_to(lambda _: True)
+    pipeline.forwarded("A")
+    pipeline.answered_here("wanted", b"ours")
+    assert not pipeline.skip_to(lambda command: command == "wanted")
+    assert (sent, len(pipeline), pipeline.awaited) == ([], 2, "A")
+
+
+def test_the_oldest_command_may_be_the_wanted_one() -> None:
+    """Then nothing is given up."""
+    pipeline: Pipeline[str] = Pipeline(lambda _reply: None, limit=9)
+    pipeline.forwarded("A")
+    assert pipeline.skip_to(lambda command: command == "A")
+    assert len(pipeline) == 1

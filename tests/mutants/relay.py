@@ -16,6 +16,8 @@ TARGETS, FLOWS, FLOW_ENDS = "tests/relay/test_targets.py", "tests/relay/test_flo
 SERVERS, CHURN, DIALS = "tests/relay/test_server.py", "tests/relay/test_churn.py", "tests/relay/test_dialer.py"
 SAID, PUMPS, SESSIONS = "tests/relay/test_records.py", "tests/relay/test_pump.py", "tests/relay/test_session.py"
 DESCRIPTORS, DAEMONS, REALMS = "tests/relay/test_descriptors.py", "tests/test_daemon.py", "tests/relay/test_realms.py"
+URGENT, ORDER, ABORTS = "tests/relay/test_urgent.py", "tests/relay/test_ftp_order.py", "tests/relay/test_aborts.py"
+NAMES, BACKPRESSURE = "tests/relay/test_names.py", "tests/relay/test_backpressure.py"
 
 RELAY_MUTANTS = (
     # The boundary.
@@ -303,5 +305,95 @@ RELAY_MUTANTS = (
         "if address.is_unspecified else address",
         "if False else address",
         (REALMS,),
+    ),
+    # Odd peers.
+    Mutant(
+        "an urgent byte stops a spliced direction",
+        "T64",
+        PUMP,
+        "                if turn:\n                    break\n",
+        "                break\n",
+        (URGENT,),
+    ),
+    Mutant(
+        "answers to commands are nested",
+        "T80",
+        FLOW,
+        "commands += self._answer(self._owner.open_binding(command))",
+        "self._tell(self._owner.open_binding(command))",
+        (f"{ORDER}::test_many_commands_at_once_while_no_port_is_free",),
+    ),
+    Mutant(
+        "an address of any family will do",
+        "T72",
+        LEASE,
+        "configured if configured is not None and configured.version == address.version else address",
+        "configured or address",
+        (REALMS,),
+    ),
+    Mutant(
+        "a failed master flow leaves its related flows",
+        "F14",
+        SESSION,
+        "if flow.error is not None and not isinstance(flow.error, ConnectError):",
+        "if False:",
+        (ABORTS,),
+    ),
+    Mutant(
+        "a lost client ends its transfers",
+        "F14",
+        SESSION,
+        "if flow.error is not None and not isinstance(flow.error, ConnectError):",
+        "if flow.error is not None:",
+        (ABORTS,),
+    ),
+    Mutant(
+        "dials outlive their session",
+        "F14",
+        SESSION,
+        "            dial.cancel()\n            on_cancel()\n",
+        "            pass\n",
+        (ABORTS,),
+    ),
+    Mutant("late listeners", "T61", SESSION, "if self._over:", "if False:", (ABORTS,)),
+    Mutant(
+        "a name may turn to loopback",
+        "T15",
+        LISTENER,
+        "elif not self.targets[Side.SERVER].loopback:",
+        "elif False:",
+        (NAMES,),
+    ),
+    Mutant(
+        "a name may not stay on loopback",
+        "T15",
+        LISTENER,
+        "on_loopback = any(map(is_this_host, addresses))",
+        "on_loopback = False",
+        (NAMES,),
+    ),
+    Mutant(
+        "relay: an earlier PASV revokes a later PORT",
+        "T60",
+        FTP,
+        "if origin is Side.SERVER or command is self._latest:",
+        "if True:",
+        (ORDER,),
+    ),
+    Mutant(
+        "two writers wait for each other",
+        "T80",
+        FLOW,
+        "self.legs[side].queued < REPLIES_HIGH_WATER",
+        "self.legs[side].queued < HIGH_WATER",
+        (BACKPRESSURE,),
+    ),
+    Mutant(
+        "replies of ours are queued without bound",
+        "T80",
+        FLOW,
+        " and self.legs[side].queued < REPLIES_HIGH_WATER",
+        "",
+        (BACKPRESSURE,),
     ),
 )

@@ -495,4 +495,20 @@ MUTANTS = (
         "",
         ("tests/core/test_flow_requests.py", "-k", "tls"),
     ),
+    Mutant(
+        "an earlier PASV revokes a later PORT",
+        "T60",
+        FTP,
+        "if origin is Side.SERVER or command is self._latest:",
+        "if True:",
+        talks("pasv-port-pipelined"),
+    ),
+    Mutant(
+        "a missing reply hides a 227",
+        "T72",
+        FTP,
+        "if not self._pipeline.skip_to(lambda waiting: waiting.asks_for(code)):",
+        "if True:",
+        talks("reply-missing", "reply-missing-local"),
+    ),
 )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from alg.core.errors import AlgError
 from alg.core.model import Endpoint, Side
 from alg.core.plugin import StreamPlugin
 from alg.core.stream import Stream
+
+LONG_ANSWER = b"x" * 63 + b"\n"
+"""What `TalkativePlugin` says to each line."""
 
 
 class ToyPlugin(StreamPlugin[None]):
@@ -77,3 +82,69 @@ class UnbornPlugin(ToyPlugin):
 
     def __init__(self, config: None) -> None:
         raise RuntimeError("cannot be made")
+
+
+class BothWaysPlugin(StreamPlugin[None]):
+    """Reads both sides, and sends on what comes."""
+
+    name = "both"
+
+    async def from_client(self, stream: Stream) -> None:
+        """Send it on."""
+        while data := await stream.read_some():
+            stream.send(data)
+
+    async def from_server(self, stream: Stream) -> None:
+        """Send it on."""
+        while data := await stream.read_some():
+            stream.send(data)
+
+
+class FromServerPlugin(StreamPlugin[None]):
+    """Reads the server, and closes at its end; what the client sends is opaque."""
+
+    name = "from-server"
+
+    async def from_server(self, stream: Stream) -> None:
+        """Send it on, and close behind it."""
+        while data := await stream.read_some():
+            stream.send(data)
+        self.flow.close()
+
+
+class TalkativePlugin(StreamPlugin[None]):
+    """Answers each line of the client itself, at length."""
+
+    name = "talkative"
+
+    async def from_client(self, stream: Stream) -> None:
+        """Answer."""
+        async for _ in stream.lines(100):
+            stream.reply(LONG_ANSWER)
+
+    async def from_server(self, stream: Stream) -> None:
+        """Send on what comes."""
+        while data := await stream.read_some():
+            stream.send(data)
+
+
+@dataclass(frozen=True)
+class NeedyConfig:
+    """A configuration that has no default."""
+
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("path must be set")
+
+
+class NeedyPlugin(StreamPlugin[NeedyConfig]):
+    """Cannot be made without being configured."""
+
+    name = "needy"
+    config_type = NeedyConfig
+
+    async def from_server(self, stream: Stream) -> None:
+        """Read."""
+        await stream.read_some()
