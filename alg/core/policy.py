@@ -86,8 +86,8 @@ class Gate:
     def __init__(self, limits: LeaseLimits, *, is_own_address: Callable[[Address], bool] = is_this_host) -> None:
         self.limits = limits
         self._is_own_address = is_own_address
-        self._own_sockets: Counter[Endpoint] = Counter()
-        self._wildcard_ports: Counter[int] = Counter()
+        self._own_sockets: dict[int, Counter[Address]] = {}
+        """By port, the local addresses at which sockets of ours listen."""
         self._pending_by_client: Counter[Address] = Counter()
         self._pending = 0
 
@@ -102,24 +102,25 @@ class Gate:
         self._count_socket(endpoint, -1)
 
     def _count_socket(self, endpoint: Endpoint, step: int) -> None:
-        if endpoint.address.is_unspecified:
-            self._wildcard_ports[endpoint.port] += step
-            self._wildcard_ports += Counter()  # drops the zeros
-        else:
-            self._own_sockets[endpoint] += step
-            if not self._own_sockets[endpoint]:
-                del self._own_sockets[endpoint]
+        listening = self._own_sockets.setdefault(endpoint.port, Counter())
+        listening[endpoint.address] += step
+        if not listening[endpoint.address]:
+            del listening[endpoint.address]
+        if not listening:
+            del self._own_sockets[endpoint.port]
 
     def is_own_socket(self, target: Endpoint) -> bool:
         """Whether a socket of the gateway listens at that endpoint, or at a form that hides in it."""
-        if target in self._own_sockets:
-            return True
+        listening = self._own_sockets.get(target.port)
+        if listening is None:  # as nearly always, and it is asked for every dial
+            return False
         if target.address.is_unspecified:  # to connect there is to connect to this host
-            return target.port in self._wildcard_ports or any(each.port == target.port for each in self._own_sockets)
-        hidden = forms(target.address)[1:]
-        if any(Endpoint(address, target.port) in self._own_sockets for address in hidden):
             return True
-        return target.port in self._wildcard_ports and any(map(self._is_own_address, (target.address, *hidden)))
+        addresses = forms(target.address)
+        if any(address in listening for address in addresses):
+            return True
+        on_all = any(address.is_unspecified for address in listening)
+        return on_all and any(map(self._is_own_address, addresses))
 
     # Targets.
 

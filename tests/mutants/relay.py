@@ -37,7 +37,7 @@ RELAY_MUTANTS = (
         "relay: our sockets are like others",
         "T03",
         POLICY,
-        "if target in self._own_sockets:",
+        "if any(address in listening for address in addresses):",
         "if False:",
         (TARGETS,),
     ),
