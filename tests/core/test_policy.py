@@ -192,3 +192,12 @@ def test_networks_of_both_families_go_together() -> None:
     assert judged("[2001:db8::9]:5000", TargetRules(both)) == ""
     assert judged("10.9.9.9:5000", TargetRules(both)) == ""
     assert judged("192.0.2.1:5000", TargetRules(both)) == "third_party_address"
+
+
+@pytest.mark.parametrize("nowhere", ["0.0.0.0", "::"])
+def test_the_unspecified_address_leads_to_our_own_socket(nowhere: str) -> None:
+    """To connect there is to connect to this host (T03, T15)."""
+    gate = Gate(LeaseLimits())
+    gate.add_socket(Endpoint.parse("10.77.1.1", 2121))
+    assert gate.is_own_socket(Endpoint.parse(nowhere, 2121))
+    assert not gate.is_own_socket(Endpoint.parse(nowhere, 2122))
