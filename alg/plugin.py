@@ -7,9 +7,9 @@ A plugin is a class with two coroutines. Each reads what its side says and decid
 
         async def from_client(self, stream: Stream) -> None:
             async for line in stream.lines(limit=100):              # each with its line end
-                verb, _, rest = line.partition(b" ")
-                if verb == b"CALL":                                 # "CALL 10.0.0.9 4000": the server shall connect
-                    target = Endpoint.parse(*rest.split())
+                words = line.split()
+                if words[:1] == [b"CALL"] and len(words) == 3:      # "CALL 10.0.0.9 4000": the server shall connect
+                    target = Endpoint.parse(*words[1:])
                     binding = await self.flow.expect(Side.SERVER, target, announced_by="CALL")
                     line = b"CALL %s\\r\\n" % binding.endpoint.to_bytes(b" ")
                 stream.send(line)

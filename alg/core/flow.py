@@ -135,8 +135,7 @@ class FlowMachine:
                     self._step(event.side)
             else:
                 self._receive_other(event)
-        commands, self._commands = self._commands, []
-        return commands
+        return self._flush()
 
     def _receive_other(self, event: Event) -> None:
         if isinstance(event, EofReceived):

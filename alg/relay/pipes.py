@@ -17,16 +17,15 @@ _POOLED = 64
 
 
 class Pipe:
-    """One pipe: descriptors, and how many bytes it may hold (the kernel may grant less than asked)."""
+    """One pipe: its two descriptors. It holds 1 MiB, or less if the kernel grants no more."""
 
-    __slots__ = ("reader", "size", "writer")
+    __slots__ = ("reader", "writer")
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.size = 65536
         # Refused (EPERM) beyond the user's share of pipe memory: then the small default has to do.
         with contextlib.suppress(OSError):
-            self.size = fcntl.fcntl(self.writer, _F_SETPIPE_SZ, SIZE)
+            fcntl.fcntl(self.writer, _F_SETPIPE_SZ, SIZE)
 
     def close(self) -> None:
         """Close both ends, with all that is in it."""
