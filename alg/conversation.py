@@ -9,25 +9,33 @@ from __future__ import annotations
 import enum
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from alg.core.errors import ConfigError
-from alg.core.model import Side
+from alg.core.model import Side, TlsPolicy
 from alg.testing import Playbook, endpoint
 
 FORMAT = """\
 protocol: NAME                    the plugin; required
 client: PEER - LOCAL              the endpoints of that leg: theirs, ours
-server: PEER - LOCAL
+server: PEER - LOCAL              `server: none` where the client chooses one of the upstreams
+upstream: HOST:PORT PEER          where that upstream is; may stand several times
+tls: CLIENT SERVER                the route's policies: never client require pass (without: never client)
+implicit: SIDE ...                the legs that are TLS from the start
+name: NAME                        what the client asks for in its TLS handshake
 listeners: A:P ...                where bindings listen, in order; when they run out, so have the ports
 config: KEY = VALUE               a line of the plugin's TOML table
 C> TEXT     S> TEXT               the client, the server says a line
 C.          S.                    it ends its direction
 C< TEXT     S< TEXT               the client, the server must get that line
-+ SIDE LISTENER -> TARGET         a listener opens for that side and leads to the target
++ SIDE LISTENER -> TARGET         a listener opens for that side and leads to the target; ` tls` stands behind the
+                                  endpoints of legs that are TLS; `client X <-> server Y`: both listen, or are dialled
 - SIDE LISTENER                   it closes, while the session goes on
+= client X <-> server Y           both are dialled now
+T SIDE                            TLS begins on that leg; `T SIDE off`: it ends
+@ HOST:PORT                       this upstream is connected to
 ! REASON                          a record of that reason is written
 .                                 the session has ended, and its listeners with it
 # ...                             a comment; the first is the title
@@ -38,7 +46,8 @@ unless its text ends in \\n, \\r or \\c (nothing follows). \\t, \\\\ and \\xff a
 
 _ESCAPE = re.compile(r"\\(?:([rntc\\])|x([0-9a-fA-F]{2}))")
 _SIMPLE = {"r": b"\r", "n": b"\n", "t": b"\t", "c": b"", "\\": b"\\"}
-_HEADERS = ("protocol", "client", "server", "listeners", "config")
+_HEADERS = ("protocol", "client", "server", "upstream", "tls", "implicit", "name", "listeners", "config")
+_NOBODY = "none"
 
 
 class Mark(enum.Enum):
@@ -52,6 +61,9 @@ class Mark(enum.Enum):
     SERVER_GETS = "S<"
     LISTENS = "+"
     STOPS = "-"
+    DIALS = "="
+    TLS = "T"
+    CONNECTS = "@"
     RECORD = "!"
     CLOSED = "."
 
@@ -63,6 +75,7 @@ _SPEAKERS = {
     Mark.SERVER_ENDS: Side.SERVER,
 }
 _GETS = {Mark.CLIENT_GETS: Side.CLIENT, Mark.SERVER_GETS: Side.SERVER}
+_CHANGES = (Mark.DIALS, Mark.TLS, Mark.CONNECTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,8 @@ class Step:
     gets: dict[Side, bytes] = field(default_factory=dict)
     listens: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    """What becomes of the legs: dialled, TLS, connected; each with its mark."""
     records: tuple[str, ...] = ()
     closed: bool = False
 
@@ -92,6 +107,7 @@ class Step:
             {side: self.gets.get(side, b"") + later.gets.get(side, b"") for side in Side},
             () if later.closed else listens,
             self.stops + tuple(line for line in later.stops if line not in brief),
+            self.changes + later.changes,
             self.records + later.records,
             later.closed,
         )
@@ -138,7 +154,13 @@ class Conversation:
         found = self.settings.get("listeners", "").split()
         for side in ("client", "server"):
             found += [each.strip() for each in self.settings.get(side, "").split(" - ") if each.strip()]
-        return found
+        return [each for each in found if each != _NOBODY] + list(self.upstreams.values())
+
+    @property
+    def upstreams(self) -> dict[str, str]:
+        """Where the upstreams are that the client may choose."""
+        lines = (line.partition(" ") for line in self.settings.get("upstream", "").splitlines())
+        return {name: peer.strip() for name, _, peer in lines}
 
     def arguments(self) -> dict[str, object]:
         """The arguments for a `Playbook` that the head of the file gives."""
@@ -146,12 +168,16 @@ class Conversation:
         for side in ("client", "server"):
             if side in self.settings:
                 peer, dash, local = self.settings[side].partition(" - ")
-                arguments[side] = peer.strip()
+                arguments[side] = None if peer.strip() == _NOBODY else peer.strip()
                 if dash:
                     arguments[f"{side}_local"] = local.strip()
         if "listeners" in self.settings:
             arguments["listeners"] = self.settings["listeners"].split()
-        return arguments
+        if "tls" in self.settings:
+            arguments["client_tls"], arguments["server_tls"] = map(TlsPolicy, self.settings["tls"].split())
+        arguments["implicit_tls"] = [Side(side) for side in self.settings.get("implicit", "").split()]
+        arguments["server_name"] = self.settings.get("name")
+        return arguments | {"upstreams": self.upstreams}
 
 
 def parse(text: str, path: str = "conversation") -> Conversation:
@@ -182,7 +208,7 @@ def parse(text: str, path: str = "conversation") -> Conversation:
         raise ConfigError(f"{path}: a conversation begins with 'protocol: NAME'")
     conversation = Conversation(path, title, settings, tuple(draft.step() for draft in steps))
     try:
-        _ = conversation.config
+        _ = conversation.config, conversation.arguments()
         for each in conversation.endpoints():
             endpoint(each)
     except ValueError as error:  # TOML's too
@@ -214,6 +240,7 @@ class _Draft:
         self.ends = False
         self.gets = {side: bytearray() for side in Side}
         self.outcomes: dict[Mark, list[str]] = {Mark.LISTENS: [], Mark.STOPS: [], Mark.RECORD: [], Mark.CLOSED: []}
+        self.changes: list[str] = []
         self.has_outcome = False
 
     def step(self) -> Step:
@@ -225,6 +252,7 @@ class _Draft:
             {side: bytes(data) for side, data in self.gets.items()},
             tuple(self.outcomes[Mark.LISTENS]),
             tuple(self.outcomes[Mark.STOPS]),
+            tuple(self.changes),
             tuple(self.outcomes[Mark.RECORD]),
             bool(self.outcomes[Mark.CLOSED]),
         )
@@ -245,6 +273,8 @@ def _add(steps: list[_Draft], mark: Mark, text: str, where: str, number: int) ->
     steps[-1].has_outcome = True
     if mark in _GETS:
         steps[-1].gets[_GETS[mark]] += unescape(text)
+    elif mark in _CHANGES:
+        steps[-1].changes.append(f"{mark.value} {text.strip()}")
     else:
         steps[-1].outcomes[mark].append(text.strip())
 
@@ -272,6 +302,7 @@ def differences(expected: Step, outcome: Step) -> list[str]:
     for name, meant, came in (
         ("opens", expected.listens, outcome.listens),
         ("closes", expected.stops, outcome.stops),
+        ("changes of the legs", expected.changes, outcome.changes),
         ("records", expected.records, outcome.records),
     ):
         if meant != came:
@@ -289,6 +320,7 @@ class Player:
         self._seen = dict.fromkeys(Side, 0)
         self._records = 0
         self._bindings: dict[int, str] = {}
+        self._told = dict.fromkeys(_CHANGES, 0)
 
     def play(self, step: Step, pieces: Iterable[bytes]) -> Step:
         """Have the step's side say the pieces; return the step with what came of it in place of what was expected."""
@@ -308,6 +340,7 @@ class Player:
             {side: self._new_bytes(side) for side in Side},
             listens,
             stops,
+            tuple(self._leg_changes()),
             tuple(reason for reason in reasons if reason != "rewrite"),  # said by `listens` in more words
             self.playbook.closed,
         )
@@ -317,14 +350,21 @@ class Player:
         self._seen[side] += len(data)
         return data
 
+    def _leg_changes(self) -> Iterator[str]:
+        book = self.playbook
+        dialled = [book.description(number) for number in book.dialled]
+        for mark, all_of_it in ((Mark.CONNECTS, book.connected), (Mark.TLS, book.tls_changes), (Mark.DIALS, dialled)):
+            for text in all_of_it[self._told[mark] :]:
+                yield f"{mark.value} {text}"
+            self._told[mark] = len(all_of_it)
+
     def _binding_changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         before, self._bindings = self._bindings, {}
         opened = []
         for lease in self.playbook.leases:
-            listener = self.playbook.listeners[lease.number]
-            origin = lease.expectation.origin.value
-            self._bindings[lease.number] = f"{origin} {listener}"
+            description = self.playbook.description(lease.number)
+            self._bindings[lease.number] = description.partition(" -> ")[0]
             if lease.number not in before:
-                opened.append(f"{origin} {listener} -> {lease.expectation.target}")
+                opened.append(description)
         stopped = [text for number, text in before.items() if number not in self._bindings]
         return tuple(opened), () if self.playbook.closed else tuple(stopped)

@@ -44,28 +44,34 @@ from alg.core.errors import (
     ProtocolError,
     TlsError,
 )
-from alg.core.model import Endpoint, Expectation, Leg, Side
+from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, LegPlan, Outcome, Side, TlsInfo, TlsPolicy
 from alg.core.pipeline import Pipeline
 from alg.core.plugin import Binding, Flow, StreamPlugin
 from alg.core.policy import Rules, Verdict
+from alg.core.promise import Promise
 from alg.core.rate import RateLimit
 from alg.core.stream import Stream
 
 __all__ = [
+    "Accept",
     "Address",
     "AlgError",
     "BindError",
     "Binding",
     "ConfigError",
+    "Connect",
     "ConnectError",
     "Endpoint",
     "Expectation",
     "Flow",
     "Leg",
+    "LegPlan",
     "Network",
+    "Outcome",
     "Pipeline",
     "PluginError",
     "PolicyError",
+    "Promise",
     "ProtocolError",
     "RateLimit",
     "Rules",
@@ -73,5 +79,7 @@ __all__ = [
     "Stream",
     "StreamPlugin",
     "TlsError",
+    "TlsInfo",
+    "TlsPolicy",
     "Verdict",
 ]

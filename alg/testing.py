@@ -17,6 +17,8 @@ from alg.core.commands import (
     CloseBinding,
     CloseConnection,
     Command,
+    ConnectUpstream,
+    DialBinding,
     OpenBinding,
     Record,
     Report,
@@ -25,16 +27,43 @@ from alg.core.commands import (
     SendEof,
     Splice,
     StartTls,
+    StopTls,
 )
-from alg.core.errors import AlgError, BindError, ConnectError, ProtocolError
-from alg.core.events import BindingOpened, CommandFailed, ConnectionLost, DataReceived, EofReceived, Event, TlsStarted
+from alg.core.errors import AlgError, BindError, ConnectError, PolicyError, ProtocolError
+from alg.core.events import (
+    BindingOpened,
+    CommandFailed,
+    ConnectionLost,
+    DataReceived,
+    EofReceived,
+    Event,
+    RelatedEnded,
+    TlsStarted,
+    TlsStopped,
+    UpstreamConnected,
+)
 from alg.core.flow import FlowMachine
-from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
+from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Outcome, Side, TlsInfo, TlsPolicy
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import Gate, LeaseLimits, TargetRules
 from alg.core.session import Lease, Session
 
-__all__ = ["Accept", "Connect", "Endpoint", "Expectation", "Playbook", "Side", "TargetRules", "endpoint"]
+__all__ = [
+    "Accept",
+    "Connect",
+    "Endpoint",
+    "Expectation",
+    "Outcome",
+    "Playbook",
+    "Side",
+    "TargetRules",
+    "TlsInfo",
+    "TlsPolicy",
+    "endpoint",
+]
+
+_Question = OpenBinding | StartTls | StopTls | ConnectUpstream
+"""What a host must answer."""
 
 
 def endpoint(text: str) -> Endpoint:
@@ -64,8 +93,13 @@ class Playbook:
         *,
         client: str = "10.77.1.2:40000",
         client_local: str = "10.77.1.1:2121",
-        server: str = "10.77.2.2:21",
+        server: str | None = "10.77.2.2:21",
         server_local: str = "10.77.2.1:50000",
+        client_tls: TlsPolicy = TlsPolicy.NEVER,
+        server_tls: TlsPolicy = TlsPolicy.CLIENT,
+        implicit_tls: Iterable[Side] = (),
+        server_name: str | None = None,
+        upstreams: Mapping[str, str] | None = None,
         listeners: Iterable[str] | None = None,
         targets: Mapping[Side, TargetRules] | None = None,
         limits: LeaseLimits | None = None,
@@ -74,31 +108,48 @@ class Playbook:
         """Start the flow.
 
         `config` is the plugin's configuration (default: its `config_type` as it is). The four endpoints are those of
-        the two legs: the client and our end toward it, our end toward the server and the server. `listeners` are the
-        endpoints that bindings get, in order; when they run out, so have the ports (default: ports from 20001 up, at
-        our end of the origin's leg). With `hold`, bindings and TLS wait for `answer()`.
+        the two legs: the client and our end toward it, our end toward the server and the server. Without a `server`
+        the client chooses one out of `upstreams` (`{"ftp.example.org:21": "192.0.2.1:21"}`). `client_tls` and
+        `server_tls` are the route's policies; the legs of `implicit_tls` are TLS from the start; `server_name` is what
+        the client asks for in its handshake. `listeners` are the endpoints that bindings get, in order, the client's
+        side first; when they run out, so have the ports (default: ports from 20001 up, at our end of the accepted leg).
+        With `hold`, bindings, TLS and upstreams wait for `answer()`.
         """
         config_type = plugin.config_type
         self.config = config_type() if config is None and config_type is not None else config
         self.gate = Gate(limits or LeaseLimits())
-        self.legs = {
-            Side.CLIENT: Leg(endpoint(client_local), endpoint(client)),
-            Side.SERVER: Leg(endpoint(server_local), endpoint(server)),
+        self._tls = {
+            Side.CLIENT: TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", server_name),
+            Side.SERVER: TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384"),
         }
-        self.session = Session(1, self.legs[Side.CLIENT].peer.address, self.gate, targets)
+        self._policies = {Side.CLIENT: client_tls, Side.SERVER: server_tls}
+        self._implicit = tuple(implicit_tls)
+        self._server_local = endpoint(server_local)
+        self._upstreams = upstreams or {}
+        self.session = Session(1, endpoint(client).address, self.gate, targets)
         self.plugin = plugin(self.config)
         self.machine = FlowMachine(
-            self.plugin, self.session, client=self.legs[Side.CLIENT], server=self.legs[Side.SERVER]
+            self.plugin,
+            self.session,
+            client=self._leg(Side.CLIENT, endpoint(client_local), endpoint(client)),
+            server=self._leg(Side.SERVER, self._server_local, endpoint(server)) if server else None,
         )
         self._received = {side: bytearray() for side in Side}
         self._listeners = None if listeners is None else deque(endpoint(listener) for listener in listeners)
         self._next_port = 20001
         self._hold = hold
-        self._held: deque[OpenBinding | StartTls] = deque()
+        self._held: deque[_Question] = deque()
         self._spliced: set[Side] = set()
         self.expectations: list[Expectation] = []
-        self.listeners: dict[int, Endpoint] = {}
+        self.listeners: dict[int, Mapping[Side, Endpoint]] = {}
         """Where each binding listened, by its number; also those that are closed by now."""
+        self._descriptions: dict[int, str] = {}
+        self.dialled: list[int] = []
+        """The bindings whose legs were both to be dialled, by number."""
+        self.tls_changes: list[str] = []
+        """`client`, `server`: TLS began on that leg; `client off`: it ended."""
+        self.connected: list[str] = []
+        """The upstreams that were asked for, as `host:port`."""
         self.records: list[Record] = []
         self.ended: set[Side] = set()
         """The sides that were told that nothing more will come."""
@@ -106,6 +157,15 @@ class Playbook:
         self.error: AlgError | None = None
         self.now = 0.0
         self._do(self.machine.start(self.now))
+
+    def _leg(self, side: Side, local: Endpoint, peer: Endpoint) -> Leg:
+        tls = self._tls[side] if side in self._implicit else None
+        return Leg(local, peer, tls, self._policies[side])
+
+    @property
+    def legs(self) -> Mapping[Side, Leg]:
+        """The legs as they are now."""
+        return self.machine.legs
 
     # What the two sides do.
 
@@ -139,6 +199,10 @@ class Playbook:
         """The leg of that side breaks."""
         self._tell(ConnectionLost(side, ConnectError(message, reason=f"{side.value}_lost")))
 
+    def related_ended(self, number: int, outcome: Outcome) -> None:
+        """A related flow that came through that binding is over."""
+        self._tell(RelatedEnded(number, outcome))
+
     def answer(self, error: AlgError | None = None) -> None:
         """Answer the oldest request that is held back, with an error if one is given."""
         self._answer(self._held.popleft(), error)
@@ -164,6 +228,10 @@ class Playbook:
         """The leases that are pending: one for each open listener."""
         return self.session.pending
 
+    def description(self, number: int) -> str:
+        """What a binding leads from and to, e.g. `client 10.77.1.1:20001 -> 10.77.2.2:4000`."""
+        return self._descriptions[number]
+
     @property
     def reasons(self) -> list[str]:
         """The reasons of the records so far, with that of the error that ended the session, if any."""
@@ -180,12 +248,14 @@ class Playbook:
                 self._received[command.side] += command.data
             elif isinstance(command, SendEof):
                 self.ended.add(command.side)
-            elif isinstance(command, OpenBinding | StartTls):
+            elif isinstance(command, _Question):
                 self._held.append(command)
                 if isinstance(command, OpenBinding):
                     self.expectations.append(command.expectation)
             elif isinstance(command, CloseBinding):
                 self.session.release(command.number)
+            elif isinstance(command, DialBinding):
+                self.dialled.append(command.number)
             elif isinstance(command, Splice):
                 self._spliced.add(command.side)
             elif isinstance(command, Report | ReportRewrite):
@@ -195,25 +265,49 @@ class Playbook:
         while self._held and not self._hold:  # only now: commands are carried out in order
             self._answer(self._held.popleft(), None)
 
-    def _answer(self, command: OpenBinding | StartTls, error: AlgError | None) -> None:
-        if isinstance(command, StartTls):
-            self._tell(CommandFailed(command.side, error) if error else TlsStarted(command.side))
-            return
-        listener = self._listener(command.expectation) if error is None else None
-        if listener is None:
+    def _answer(self, command: _Question, error: AlgError | None) -> None:
+        if isinstance(command, OpenBinding):
+            self._answer_binding(command, error)
+        elif isinstance(command, ConnectUpstream):
+            self._answer_upstream(command, error)
+        elif error:
+            self._tell(CommandFailed(command.side, error))
+        elif isinstance(command, StartTls):
+            self.tls_changes.append(command.side.value)
+            self._tell(TlsStarted(command.side, self._tls[command.side]))
+        else:
+            self.tls_changes.append(f"{command.side.value} off")
+            self._tell(TlsStopped(command.side))
+
+    def _answer_upstream(self, command: ConnectUpstream, error: AlgError | None) -> None:
+        name = f"{command.host}:{command.port}"
+        self.connected.append(name)
+        if error is None and name not in self._upstreams:
+            error = PolicyError(f"{name} is no upstream of this route", reason="upstream_refused")
+        if error:
+            self._tell(CommandFailed(command, error))
+        else:
+            leg = self._leg(Side.SERVER, self._server_local, endpoint(self._upstreams[name]))
+            self._tell(UpstreamConnected(command, leg))
+
+    def _answer_binding(self, command: OpenBinding, error: AlgError | None) -> None:
+        listeners = {side: self._listener(side) for side in command.expectation.accepted} if error is None else {}
+        opened = {side: listener for side, listener in listeners.items() if listener is not None}
+        if error or len(opened) < len(listeners):
             self._tell(CommandFailed(command.number, error or BindError("no port is free")))
             return
         lease = self.session.find(command.number)
         if lease:
             lease.start(self.now)
-        self.listeners[command.number] = listener
-        self._tell(BindingOpened(command.number, listener))
+        self.listeners[command.number] = opened
+        self._descriptions[command.number] = command.expectation.describe(opened)
+        self._tell(BindingOpened(command.number, opened))
 
-    def _listener(self, expectation: Expectation) -> Endpoint | None:
+    def _listener(self, side: Side) -> Endpoint | None:
         if self._listeners is not None:
             return self._listeners.popleft() if self._listeners else None
         self._next_port += 1
-        return Endpoint(self.legs[expectation.origin].local.address, self._next_port - 1)
+        return Endpoint(self.legs[side].local.address, self._next_port - 1)
 
     def _close(self, command: CloseConnection | Abort) -> None:
         self.closed = True

@@ -42,8 +42,31 @@ class CloseBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class DialBinding:
+    """Both legs of this binding are dialled: do it now, the server's side first. To be answered by nothing."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectUpstream:
+    """Connect to a server that the client chose, by name or literal address, if the route allows it; then answer once
+    with `UpstreamConnected` or `CommandFailed`. Only for a flow that has no server yet."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class StartTls:
     """Turn that leg into TLS, then answer once with `TlsStarted` or `CommandFailed`. Do not read it meanwhile."""
+
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class StopTls:
+    """Take TLS off that leg, behind all that was sent, then answer once with `TlsStopped` or `CommandFailed`."""
 
     side: Side
 
@@ -89,8 +112,8 @@ class ReportRewrite:
 
     number: int
     expectation: Expectation
-    endpoint: Endpoint
-    sources: tuple[Address, ...]
+    endpoints: Mapping[Side, Endpoint]
+    sources: Mapping[Side, tuple[Address, ...]]
     announced_by: str
 
     reason: ClassVar[str] = "rewrite"
@@ -100,28 +123,44 @@ class ReportRewrite:
         """`227 10.0.0.5:40112 -> 203.0.113.1:20003 for 10.77.1.2, once, 60 s`"""
         expectation = self.expectation
         times = {None: "any number", 1: "once"}.get(expectation.limit, f"{expectation.limit} times")
-        words = f"{self.announced_by} {expectation.target} -> {self.endpoint} for {self._names}"
-        return f"{words}, {times}, {expectation.lifetime:g} s".lstrip()
+        if len(self.endpoints) == 1:
+            what = f"{expectation.targets[0]} -> {next(iter(self.endpoints.values()))}"
+        else:
+            what = expectation.describe(self.endpoints)
+        words = f"{self.announced_by} {what}".lstrip()
+        return f"{words} for {self._names}, {times}, {expectation.lifetime:g} s"
 
     @property
     def fields(self) -> Mapping[str, str | int | Endpoint]:
         """The same for machines."""
+        expectation = self.expectation
         return {
             "announced_by": self.announced_by,
-            "origin": self.expectation.origin.value,
-            "target": str(self.expectation.target),
-            "endpoint": self.endpoint,
+            "origin": "+".join(side.value for side in expectation.accepted),
+            "target": ", ".join(map(str, expectation.targets)),
+            "endpoint": ", ".join(map(str, self.endpoints.values())),
             "sources": self._names,
-            "lifetime": f"{self.expectation.lifetime:g}",
+            "lifetime": f"{expectation.lifetime:g}",
             "lease": self.number,
         }
 
     @property
     def _names(self) -> str:
-        return ", ".join(str(source) for source in self.sources)
+        return ", ".join(str(source) for sources in self.sources.values() for source in sources) or "nobody"
 
 
 Record: TypeAlias = Report | ReportRewrite
 Command: TypeAlias = (
-    SendData | SendEof | OpenBinding | CloseBinding | StartTls | Splice | CloseConnection | Abort | Record
+    SendData
+    | SendEof
+    | OpenBinding
+    | CloseBinding
+    | DialBinding
+    | ConnectUpstream
+    | StartTls
+    | StopTls
+    | Splice
+    | CloseConnection
+    | Abort
+    | Record
 )

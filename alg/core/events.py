@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from alg.core.commands import ConnectUpstream
 from alg.core.errors import AlgError
-from alg.core.model import Endpoint, Side
+from alg.core.model import Endpoint, Leg, Outcome, Side, TlsInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,10 @@ class EofReceived:
 
 @dataclass(frozen=True, slots=True)
 class BindingOpened:
-    """Answer to `OpenBinding`: it listens already, and `endpoint` is what to advertise."""
+    """Answer to `OpenBinding`: it listens already, and `endpoints` are what to advertise on the sides that accept."""
 
     number: int
-    endpoint: Endpoint
+    endpoints: Mapping[Side, Endpoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,39 @@ class TlsStarted:
     """Answer to `StartTls`: the handshake on that leg is complete."""
 
     side: Side
+    tls: TlsInfo
+
+
+@dataclass(frozen=True, slots=True)
+class TlsStopped:
+    """Answer to `StopTls`: both ends said that no more TLS will come; what comes now is in the clear."""
+
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamConnected:
+    """Answer to `ConnectUpstream`: the flow has a server now."""
+
+    command: ConnectUpstream
+    leg: Leg
 
 
 @dataclass(frozen=True, slots=True)
 class CommandFailed:
-    """Answer to an `OpenBinding` (by its number) or a `StartTls` (by its side) that the host could not carry out."""
+    """Answer to an `OpenBinding` (by its number), a `StartTls` or `StopTls` (by its side), or a `ConnectUpstream` that
+    the host could not carry out."""
 
-    command: int | Side
+    command: int | Side | ConnectUpstream
     error: AlgError
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedEnded:
+    """A related flow that came through the binding of that number is over; told also after the end of this flow."""
+
+    number: int
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +82,14 @@ class ConnectionLost:
     error: AlgError
 
 
-Event: TypeAlias = DataReceived | EofReceived | BindingOpened | TlsStarted | CommandFailed | ConnectionLost
+Event: TypeAlias = (
+    DataReceived
+    | EofReceived
+    | BindingOpened
+    | TlsStarted
+    | TlsStopped
+    | UpstreamConnected
+    | CommandFailed
+    | RelatedEnded
+    | ConnectionLost
+)

@@ -17,6 +17,8 @@ from alg.core.commands import (
     CloseBinding,
     CloseConnection,
     Command,
+    ConnectUpstream,
+    DialBinding,
     OpenBinding,
     Report,
     ReportRewrite,
@@ -24,6 +26,7 @@ from alg.core.commands import (
     SendEof,
     Splice,
     StartTls,
+    StopTls,
 )
 from alg.core.errors import AlgError, PluginError, ProtocolError
 from alg.core.events import (
@@ -33,15 +36,23 @@ from alg.core.events import (
     DataReceived,
     EofReceived,
     Event,
+    RelatedEnded,
     TlsStarted,
+    TlsStopped,
+    UpstreamConnected,
 )
 from alg.core.model import Endpoint, Expectation, Leg, Side
-from alg.core.plugin import Field, Flow, StreamPlugin, refusal_words
+from alg.core.plugin import Field, Flow, OnEnd, StreamPlugin, refusal_words
+from alg.core.promise import Promise
 from alg.core.session import Session
 from alg.core.stream import Stream
 
-Request: TypeAlias = Stream | int | Side
-"""What a coroutine waits for: more of its stream, the binding of that number, or TLS on that side."""
+Request: TypeAlias = Stream | int | Side | ConnectUpstream | Promise[object]
+"""What a coroutine waits for: more of its stream, the binding of that number, TLS on that side (or its end), a server,
+or something that the other coroutine knows."""
+
+
+_REQUESTS = (int, Side, ConnectUpstream, Promise)
 
 
 class _Direction:
@@ -74,6 +85,7 @@ class FlowMachine:
         "_directions",
         "_ended",
         "_handshakes",
+        "_on_end",
         "_server",
         "legs",
         "now",
@@ -81,10 +93,14 @@ class FlowMachine:
         "session",
     )
 
-    def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg) -> None:
+    def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg | None) -> None:
+        """`server` is None where the client chooses its server."""
         self.plugin = plugin
         self.session = session
-        self.legs = {Side.CLIENT: client, Side.SERVER: server}
+        self.legs = {Side.CLIENT: client}
+        if server is not None:
+            self.legs[Side.SERVER] = server
+        self._on_end: dict[int, OnEnd] = {}
         self._commands: list[Command] = []
         self._ended = False
         self._handshakes: frozenset[Side] = frozenset()
@@ -127,7 +143,9 @@ class FlowMachine:
     def receive(self, event: Event, now: float = 0.0) -> list[Command]:
         """Say what happened, and when; return what to do now. Events that come after the end are ignored."""
         self.now = now
-        if not self._ended:
+        if isinstance(event, RelatedEnded):
+            self._tell_outcome(event)
+        elif not self._ended:
             if type(event) is DataReceived:  # nine events of ten
                 direction = self._directions[event.side]
                 direction.stream.receive(event.data)
@@ -144,21 +162,41 @@ class FlowMachine:
             if direction.waits_for is direction.stream:
                 self._step(event.side)
         elif isinstance(event, BindingOpened):
-            if not self._answer(event.number, event.endpoint, None):
+            if not self._answer(event.number, event.endpoints, None):
                 self.release(event.number)  # whoever asked for it is gone
-        elif isinstance(event, TlsStarted):
+        elif isinstance(event, TlsStarted | TlsStopped):
             self._handshakes -= {event.side}
-            self.legs[event.side] = replace(self.legs[event.side], secure=True)
+            tls = event.tls if isinstance(event, TlsStarted) else None
+            self.legs[event.side] = replace(self.legs[event.side], tls=tls)
             self._answer(event.side, None, None)
+        elif isinstance(event, UpstreamConnected):
+            self.legs[Side.SERVER] = event.leg
+            self._answer(event.command, None, None)
         elif isinstance(event, CommandFailed):
             if isinstance(event.command, int):
                 self.session.release(event.command)
-            else:
+                self._on_end.pop(event.command, None)
+            elif isinstance(event.command, Side):
                 self._handshakes -= {event.command}
             self._answer(event.command, None, event.error)
         else:
             assert isinstance(event, ConnectionLost), "there is no other event"
             self._abort(event.error)
+
+    def _tell_outcome(self, event: RelatedEnded) -> None:
+        """Tell a plugin what came of a related flow; it cannot send any more if its own flow is over."""
+        on_end = self._on_end.get(event.number)
+        if on_end is None:
+            return
+        if self.session.find(event.number) is None:  # it was the last that came through
+            del self._on_end[event.number]
+        try:
+            on_end(event.outcome)
+        except Exception as problem:  # noqa: BLE001 - as in `_step`
+            self._abort(PluginError(f"plugin {self.plugin.name} raised {_where(problem)}"))
+        for side in Side:
+            if not self._ended:
+                self._wake(side)
 
     def wants_data(self, side: Side) -> bool:
         """Whether the host should read that side; this is the whole of backpressure."""
@@ -182,6 +220,7 @@ class FlowMachine:
         self._ended = True
         self._drop_coroutines()
         self._directions = {}
+        self._on_end = {}
         del self._client, self._server, self.plugin
 
     def _flush(self) -> list[Command]:
@@ -190,7 +229,7 @@ class FlowMachine:
 
     # Stepping.
 
-    def _answer(self, request: int | Side, value: object, error: AlgError | None) -> bool:
+    def _answer(self, request: int | Side | ConnectUpstream, value: object, error: AlgError | None) -> bool:
         for side, direction in self._directions.items():
             if direction.waits_for is not direction.stream and direction.waits_for == request:
                 self._step(side, value, error)
@@ -212,7 +251,7 @@ class FlowMachine:
         except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends its session, and only that
             self._abort(PluginError(f"plugin {self.plugin.name} raised {_where(problem)}"))
         else:
-            if request is not direction.stream and not isinstance(request, int | Side):
+            if request is not direction.stream and not isinstance(request, _REQUESTS):
                 self._abort(PluginError(f"plugin {self.plugin.name} awaited something that is not of alg.plugin"))
             elif request is direction.stream and direction.opaque:
                 self._abort(PluginError(f"plugin {self.plugin.name} reads on after splice()"))
@@ -220,6 +259,14 @@ class FlowMachine:
                 direction.waits_for = request
         if self._ended:
             self._drop_coroutines()
+        else:
+            self._wake(side.other)
+
+    def _wake(self, side: Side) -> None:
+        """Let that direction go on, if it waits for a promise that has been kept by now."""
+        promise = self._directions[side].waits_for
+        if isinstance(promise, Promise) and promise.kept:
+            self._step(side)
 
     def _finish(self, side: Side) -> None:
         """A coroutine has returned: what its side says from here on is opaque."""
@@ -265,17 +312,36 @@ class FlowMachine:
         if not self._ended and not direction.opaque:
             self._commands.append(SendData(side, data))
 
-    def lease(self, expectation: Expectation) -> int:
+    def lease(self, expectation: Expectation, on_end: OnEnd | None) -> int:
         """Judge an expectation, and ask the host to listen for it; return the number of the binding."""
         self._refuse_after_end()
         lease = self.session.lease(expectation, self.legs)
         self._commands.append(OpenBinding(lease.number, expectation))
+        if on_end is not None:
+            self._on_end[lease.number] = on_end
         return lease.number
+
+    def dial(self, number: int) -> None:
+        """Ask the host to dial both legs of a binding."""
+        lease = self.session.find(number)
+        if not self._ended and lease is not None and not lease.expectation.accepted and not lease.used:
+            lease.used = True
+            self._commands.append(DialBinding(number))
 
     def release(self, number: int) -> None:
         """Ask the host to stop listening."""
-        if not self._ended and self.session.find(number) is not None:
+        lease = self.session.find(number)
+        if not self._ended and lease is not None:
             self._commands.append(CloseBinding(number))
+            if not lease.used:
+                self._on_end.pop(number, None)  # there will be no flow
+
+    def prepare_upstream(self, command: ConnectUpstream) -> None:
+        """Ask the host for a server."""
+        self._refuse_after_end()
+        if Side.SERVER in self.legs:
+            raise PluginError(f"plugin {self.plugin.name} connects to a second server")
+        self._commands.append(command)
 
     def prepare_tls(self, side: Side) -> None:
         """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread."""
@@ -288,6 +354,16 @@ class FlowMachine:
                 )
         self._handshakes |= {side}
         self._commands.append(StartTls(side))
+
+    def prepare_clear(self, side: Side) -> None:
+        """Ask the host for the end of TLS on a leg, provided that nothing sent within it is still unread."""
+        self._refuse_after_end()
+        if buffered := self._directions[side].stream.buffered:
+            raise ProtocolError(
+                f"the {side.value} sent {buffered} bytes more before the end of TLS", reason="bytes_before_clear"
+            )
+        self._handshakes |= {side}
+        self._commands.append(StopTls(side))
 
     def _refuse_after_end(self) -> None:
         if self._ended:
@@ -312,11 +388,13 @@ class FlowMachine:
         """Write one record."""
         self._commands.append(Report(reason, message, fields))
 
-    def report_rewrite(self, number: int, expectation: Expectation, endpoint: Endpoint, announced_by: str) -> None:
+    def report_rewrite(
+        self, number: int, expectation: Expectation, endpoints: Mapping[Side, Endpoint], announced_by: str
+    ) -> None:
         """Record what stands for what from now on."""
         lease = self.session.find(number)
-        sources = lease.sources if lease else ()
-        self._commands.append(ReportRewrite(number, expectation, endpoint, sources, announced_by))
+        sources = lease.sources if lease else {}
+        self._commands.append(ReportRewrite(number, expectation, endpoints, sources, announced_by))
 
     def _abort(self, error: AlgError) -> None:
         """Fail closed: the session ends, and the client is told so in its protocol where that is still possible."""

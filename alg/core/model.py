@@ -1,4 +1,4 @@
-"""The nouns of the gateway, as values: side, endpoint, leg, realm, expectation.
+"""The nouns of the gateway, as values: side, endpoint, leg, realm, expectation, and what came of it.
 
 They carry facts and never sockets. The words are those of RFC 2663 and netfilter where these have one.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from alg.core.addresses import Address, canonical, parse_address
-from alg.core.errors import ProtocolError
+from alg.core.errors import AlgError, ProtocolError
 
 _PORT = re.compile(rb"0|[1-9][0-9]{0,4}")
 
@@ -71,13 +72,43 @@ class Endpoint:
         return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
 
 
+class TlsPolicy(enum.Enum):
+    """What a route says about TLS on one leg. Whether it is implicit, with the first byte, is the host's business."""
+
+    NEVER = "never"
+    """There is none to be had (for clients: no certificate is set up)."""
+    CLIENT = "client"
+    """As the client does: it is there for clients that ask for it; toward the server, if the client asked."""
+    REQUIRE = "require"
+    """Nothing confidential passes without."""
+    PASS = "pass"
+    """It is between client and server: pass it on untouched, and be blind to what is within."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsInfo:
+    """What protects a leg: the protocol version (`TLSv1.3`), the cipher suite, the name that was asked for (RFC 6066),
+    and whether an earlier TLS session was resumed."""
+
+    version: str
+    cipher: str = ""
+    server_name: str | None = None
+    resumed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One of a flow's two transport connections: our end, their end, and whether TLS protects it."""
+    """One of a flow's two transport connections: our end, their end, what protects it, and what may."""
 
     local: Endpoint
     peer: Endpoint
-    secure: bool = False
+    tls: TlsInfo | None = None
+    tls_policy: TlsPolicy = TlsPolicy.NEVER
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS protects it."""
+        return self.tls is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +148,25 @@ class Realm:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """A leg of a related flow that we accept; `sources` may open it (empty: that side's peer of the master flow)."""
+    """A leg of a related flow that we accept; `sources` may open it (empty: that side's peer of the master flow).
+
+    With `tls` it is TLS from its first byte. Who is the TLS client does not depend on who connects (RFC 4217 section
+    7): toward the client we are the server, toward the server the client.
+    """
 
     sources: tuple[Address, ...] = ()
+    tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A leg of a related flow that we dial, from the local address of the same side's leg of the master flow."""
+    """A leg of a related flow that we dial, from the local address of the same side's leg of the master flow.
+
+    `tls` is as for `Accept`.
+    """
 
     target: Endpoint
+    tls: bool = False
 
 
 LegPlan: TypeAlias = Accept | Connect
@@ -137,7 +177,8 @@ class Expectation:
     """A plugin's statement that a related flow will come.
 
     Each leg is accepted or dialled; the usual pair is made by `Expectation.usual`. `limit` flows may come (None: any
-    number), the first within `lifetime` seconds. `plugin` names what treats them (None: they are opaque).
+    number), the first within `lifetime` seconds. `plugin` names what treats them (None: they are opaque). Where both
+    legs are accepted the first comer waits for the other; where both are dialled, the plugin says when.
     """
 
     client: LegPlan
@@ -156,9 +197,10 @@ class Expectation:
         lifetime: float = 60.0,
         sources: tuple[Address, ...] = (),
         plugin: str | None = None,
+        tls: Collection[Side] = (),
     ) -> Expectation:
-        """Accept on the origin's side, connect to the target on the other."""
-        accept, connect = Accept(sources), Connect(target)
+        """Accept on the origin's side, connect to the target on the other; `tls` names the legs that are TLS."""
+        accept, connect = Accept(sources, origin in tls), Connect(target, origin.other in tls)
         client, server = (accept, connect) if origin is Side.CLIENT else (connect, accept)
         return cls(client, server, limit=limit, lifetime=lifetime, plugin=plugin)
 
@@ -167,12 +209,41 @@ class Expectation:
         return self.client if side is Side.CLIENT else self.server
 
     @property
-    def origin(self) -> Side:
-        """The side that will open the flow: the one where we accept."""
-        return Side.CLIENT if isinstance(self.client, Accept) else Side.SERVER
+    def accepted(self) -> tuple[Side, ...]:
+        """The sides on which we accept."""
+        return tuple(side for side in Side if isinstance(self.plan(side), Accept))
 
     @property
-    def target(self) -> Endpoint | None:
-        """Where we connect, on the side other than the origin's; None where that side is accepted too."""
-        plan = self.plan(self.origin.other)
-        return plan.target if isinstance(plan, Connect) else None
+    def dialled(self) -> tuple[Side, ...]:
+        """The sides on which we connect."""
+        return tuple(side for side in Side if isinstance(self.plan(side), Connect))
+
+    @property
+    def targets(self) -> tuple[Endpoint, ...]:
+        """Where we connect, the client's side first."""
+        return tuple(plan.target for plan in (self.client, self.server) if isinstance(plan, Connect))
+
+    def describe(self, endpoints: Mapping[Side, Endpoint]) -> str:
+        """Say what leads where, e.g. `client 10.77.1.1:20001 -> 10.77.2.2:4000`; `<->` where nobody leads."""
+        words = {}
+        for side in Side:
+            plan = self.plan(side)
+            endpoint = plan.target if isinstance(plan, Connect) else endpoints.get(side)
+            words[side] = f"{endpoint} tls" if plan.tls else f"{endpoint}"
+        if len(self.accepted) != 1:
+            return f"client {words[Side.CLIENT]} <-> server {words[Side.SERVER]}"
+        origin = self.accepted[0]
+        return f"{origin.value} {words[origin]} -> {words[origin.other]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a related flow that had both its legs: plain bytes that each side sent, how long it took in seconds,
+    what protected each leg, and why it ended, if that was no orderly end."""
+
+    from_client: int
+    from_server: int
+    seconds: float
+    client_tls: TlsInfo | None = None
+    server_tls: TlsInfo | None = None
+    error: AlgError | None = None

@@ -5,12 +5,13 @@ Nothing in here does I/O: what a plugin asks for becomes a command, which the fl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
 from alg.core.addresses import Address
+from alg.core.commands import ConnectUpstream
 from alg.core.errors import AlgError, BindError, PolicyError
-from alg.core.model import Endpoint, Expectation, Leg, Side
+from alg.core.model import Endpoint, Expectation, Leg, LegPlan, Outcome, Side
 from alg.core.stream import Stream, suspend
 
 C_co = TypeVar("C_co", covariant=True)
@@ -19,20 +20,33 @@ Field = str | int | Endpoint
 """What a record may hold besides its message."""
 
 
+OnEnd = Callable[[Outcome], None]
+"""What is called when a related flow is over."""
+
+
 class Machine(Protocol):
     """What a plugin's requests are handed to: the flow machine (`alg.core.flow`)."""
 
     legs: dict[Side, Leg]
     now: float
 
-    def lease(self, expectation: Expectation) -> int:
+    def lease(self, expectation: Expectation, on_end: OnEnd | None) -> int:
         """Ask for a listener; return the number of the binding."""
+
+    def dial(self, number: int) -> None:
+        """Dial both legs of a binding."""
 
     def release(self, number: int) -> None:
         """Give it up."""
 
+    def prepare_upstream(self, command: ConnectUpstream) -> None:
+        """Ask for a server."""
+
     def prepare_tls(self, side: Side) -> None:
         """Ask for TLS."""
+
+    def prepare_clear(self, side: Side) -> None:
+        """Ask for no more TLS."""
 
     def splice(self) -> None:
         """Make both directions opaque."""
@@ -43,22 +57,36 @@ class Machine(Protocol):
     def report(self, reason: str, message: str, fields: Mapping[str, Field]) -> None:
         """Write a record."""
 
-    def report_rewrite(self, number: int, expectation: Expectation, endpoint: Endpoint, announced_by: str) -> None:
+    def report_rewrite(
+        self, number: int, expectation: Expectation, endpoints: Mapping[Side, Endpoint], announced_by: str
+    ) -> None:
         """Write the record of a rewrite."""
 
 
 class Binding:
     """What the host reserved for an expectation: it listens already."""
 
-    __slots__ = ("_machine", "_released", "endpoint", "expectation", "number")
+    __slots__ = ("_machine", "_released", "endpoints", "expectation", "number")
 
-    def __init__(self, machine: Machine, number: int, expectation: Expectation, endpoint: Endpoint) -> None:
+    def __init__(
+        self, machine: Machine, number: int, expectation: Expectation, endpoints: Mapping[Side, Endpoint]
+    ) -> None:
         self._machine = machine
         self._released = False
         self.number = number
         self.expectation = expectation
-        self.endpoint = endpoint
-        """The endpoint to write into the payload."""
+        self.endpoints = endpoints
+        """The endpoint to write into the payload, for each side on which we accept."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint to write into the payload, where we accept on one side."""
+        (endpoint,) = self.endpoints.values()
+        return endpoint
+
+    def dial(self) -> None:
+        """Where both legs are dialled: do it now, the server's side first. To do it again does nothing."""
+        self._machine.dial(self.number)
 
     def release(self) -> None:
         """Stop listening. A flow that has come through lives on; to release twice, or after the end, does nothing."""
@@ -82,8 +110,13 @@ class Flow:
 
     @property
     def server(self) -> Leg:
-        """The leg on the server's side."""
+        """The leg on the server's side; there is none before `connect`, where the client chooses its server."""
         return self._machine.legs[Side.SERVER]
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a server; only where the client chooses its server there may be none."""
+        return Side.SERVER in self._machine.legs
 
     @property
     def now(self) -> float:
@@ -104,31 +137,75 @@ class Flow:
         lifetime: float = 60.0,
         sources: tuple[Address, ...] = (),
         plugin: str | None = None,
+        tls: Collection[Side] = (),
+        on_end: OnEnd | None = None,
     ) -> Binding:
         """Expect a related flow: have the host listen on the origin's side and connect each comer to the target.
 
         `origin` is the side that will connect: `Side.CLIENT` where the server announces, `Side.SERVER` where the client
         does. When this returns, the listener is open, so the bytes that name it may be sent. `announced_by` is for the
         record: the words of the payload (`227`). `limit` flows may come (None: any number) within `lifetime` seconds,
-        from `sources` only (default: the origin side's peer), to be treated by `plugin` (default: opaque).
+        from `sources` only (default: the origin side's peer), to be treated by `plugin` (default: opaque). Legs on the
+        sides in `tls` are TLS from the first byte. `on_end` is called for each flow that is over.
 
         Raises (and records):
             PolicyError: the target is none that its side may name (`third_party_address`, `self_target`, `low_port`).
             BindError: the host has no port, descriptor or lease left.
         """
-        expectation = Expectation.usual(origin, target, limit=limit, lifetime=lifetime, sources=sources, plugin=plugin)
+        expectation = Expectation.usual(
+            origin, target, limit=limit, lifetime=lifetime, sources=sources, plugin=plugin, tls=tls
+        )
+        return await self._expect(expectation, announced_by, on_end)
+
+    async def expect_legs(
+        self,
+        client: LegPlan,
+        server: LegPlan,
+        *,
+        announced_by: str = "",
+        lifetime: float = 60.0,
+        on_end: OnEnd | None = None,
+    ) -> Binding:
+        """Expect one opaque related flow whose legs are accepted or dialled as the plans say; else as `expect`.
+
+        Where both are accepted, the first comer waits for the other; where both are dialled, `Binding.dial` says when.
+
+        Raises (and records): as `expect`.
+        """
+        return await self._expect(Expectation(client, server, lifetime=lifetime), announced_by, on_end)
+
+    async def _expect(self, expectation: Expectation, announced_by: str, on_end: OnEnd | None) -> Binding:
         try:
-            number = self._machine.lease(expectation)
-            endpoint = cast(Endpoint, await suspend(number))
+            number = self._machine.lease(expectation, on_end)
+            endpoints = cast(Mapping[Side, Endpoint], await suspend(number))
         except (PolicyError, BindError) as error:
-            fields: dict[str, Field] = {"announced_by": announced_by, "origin": origin.value, "target": target}
+            fields: dict[str, Field] = {
+                "announced_by": announced_by,
+                "origin": "+".join(side.value for side in expectation.accepted),
+                "target": ", ".join(map(str, expectation.targets)),
+            }
             self._machine.report(error.reason, f"{announced_by} {error}".lstrip(), fields)
             raise
-        self._machine.report_rewrite(number, expectation, endpoint, announced_by)
-        return Binding(self._machine, number, expectation, endpoint)
+        self._machine.report_rewrite(number, expectation, endpoints, announced_by)
+        return Binding(self._machine, number, expectation, endpoints)
+
+    async def connect(self, host: str, port: int) -> None:
+        """Connect to the server that the client chose; only where the route leaves the choice to it.
+
+        `host` is a name or a literal address. When this returns there is a server's leg, and what it says arrives.
+
+        Raises:
+            PolicyError: the route does not allow this upstream (`upstream_refused`).
+            ConnectError: it cannot be reached, or has no address. Another one may be tried.
+        """
+        command = ConnectUpstream(host, port)
+        self._machine.prepare_upstream(command)
+        await suspend(command)
 
     async def start_tls(self, side: Side) -> None:
         """Turn the leg on that side into TLS; when this returns, the handshake is complete.
+
+        Toward the client we are the TLS server, toward the server the client.
 
         Raises:
             ProtocolError: bytes that were sent in the clear are still unread on either side (`bytes_before_tls`); what
@@ -136,6 +213,16 @@ class Flow:
             TlsError: the handshake failed, or this host has no TLS for that leg.
         """
         self._machine.prepare_tls(side)
+        await suspend(side)
+
+    async def stop_tls(self, side: Side) -> None:
+        """Take TLS off the leg on that side, behind all that was sent; when this returns, the leg is in the clear.
+
+        Raises:
+            ProtocolError: what that side sent under TLS is still unread (`bytes_before_clear`).
+            TlsError: the peer does not agree in time.
+        """
+        self._machine.prepare_clear(side)
         await suspend(side)
 
     def splice(self) -> None:
@@ -166,6 +253,10 @@ class StreamPlugin(Generic[C_co]):
     config_type: ClassVar[type | None] = None
     default_port: ClassVar[int | None] = None
     """The protocol's well-known port, for an upstream that is given without one."""
+    tls_scheme: ClassVar[tuple[str, int] | None] = None
+    """The scheme that means TLS from the first byte (`ftps`), and its well-known port. Needs an entry point as well."""
+    alpn: ClassVar[tuple[str, ...]] = ()
+    """The protocol's names in TLS (RFC 7301); a client that offers only others is refused."""
     related_flows: ClassVar[bool] = False
     """Whether most sessions of this protocol open related flows: the host then counts half a flow's descriptors for
     each session before it accepts it. It works without; then more clients are accepted, and more `BindError` raised."""

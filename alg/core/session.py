@@ -16,41 +16,49 @@ _STRICT = TargetRules()
 
 
 class Lease:
-    """A dynamic listener on loan: its owner, who may use it, how often, and until when."""
+    """A dynamic listener on loan: its owner, who may use it, how often, and until when.
 
-    __slots__ = ("deadline", "expectation", "number", "remaining", "sources")
+    There may be a listener on either side, or on both; each counts for itself. Where both legs are dialled there is
+    none, and the lease is what the dials are counted by.
+    """
 
-    def __init__(self, number: int, expectation: Expectation, sources: tuple[Address, ...]) -> None:
+    __slots__ = ("_remaining", "deadline", "expectation", "number", "sources", "used")
+
+    def __init__(self, number: int, expectation: Expectation, sources: Mapping[Side, tuple[Address, ...]]) -> None:
         self.number = number
         self.expectation = expectation
         self.sources = sources
-        self.remaining = expectation.limit
+        """Who may come, for each side on which we accept."""
+        self._remaining = dict.fromkeys(sources, expectation.limit)
         self.deadline: float | None = None
+        self.used = False
+        """Whether a flow has come through, or was dialled."""
 
     def start(self, now: float) -> None:
-        """The listener is open: from here the lifetime runs."""
+        """The listeners are open: from here the lifetime runs."""
         self.deadline = now + self.expectation.lifetime
 
-    def admit(self, peer: Address, now: float) -> None:
+    def admit(self, side: Side, peer: Address, now: float) -> None:
         """Let one flow from this peer through, or refuse it without using the lease up.
 
         Raises:
             PolicyError: `wrong_peer`, `lease_expired` or `lease_used`.
         """
-        if canonical(peer) not in self.sources:
-            expected = ", ".join(str(source) for source in self.sources)
+        if canonical(peer) not in self.sources[side]:
+            expected = ", ".join(str(source) for source in self.sources[side])
             raise PolicyError(f"{peer} came where {expected} is expected", reason="wrong_peer")
         if self.deadline is not None and now >= self.deadline:
             raise PolicyError(f"{peer} came after the lease had ended", reason="lease_expired")
-        if self.remaining is not None:
-            if not self.remaining:
+        remaining = self._remaining[side]
+        if remaining is not None:
+            if not remaining:
                 raise PolicyError(f"{peer} came again, the lease is used up", reason="lease_used")
-            self.remaining -= 1
+            self._remaining[side] = remaining - 1
+        self.used = True
 
-    @property
-    def used_up(self) -> bool:
-        """Whether no further flow may come."""
-        return self.remaining == 0
+    def used_up(self, side: Side) -> bool:
+        """Whether no further flow may come from that side."""
+        return self._remaining[side] == 0
 
 
 class Session:
@@ -83,10 +91,11 @@ class Session:
             plan = expectation.plan(side)
             if isinstance(plan, Connect):
                 self._gate.judge_target(plan.target, legs[side], self._targets.get(side, _STRICT))
-        origin = expectation.origin
-        accept = expectation.plan(origin)
-        named = accept.sources if isinstance(accept, Accept) else ()
-        sources = tuple(map(canonical, named)) or (legs[origin].peer.address,)
+        sources = {}
+        for side in Side:
+            plan = expectation.plan(side)
+            if isinstance(plan, Accept):
+                sources[side] = tuple(map(canonical, plan.sources)) or (legs[side].peer.address,)
         if len(self._leases) >= self._gate.limits.per_session:
             raise BindError(
                 f"{len(self._leases)} leases are pending in this session, the limit", reason="too_many_leases"
