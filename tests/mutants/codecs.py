@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.table import Mutant
 
-CLIENT_HELLO = "alg/core/client_hello.py"
+CLIENT_HELLO, PROXY_HEADER = "alg/core/client_hello.py", "alg/core/proxy_protocol.py"
+HEADERS = "tests/core/test_proxy_protocol.py"
 RECORDS, CONTENTS = "tests/core/test_client_hello.py", "tests/core/test_client_hello_contents.py"
 
 
@@ -64,4 +65,53 @@ CODEC_MUTANTS = (
         CONTENTS,
     ),
     _hello("GREASE is a version", "if not _is_grease(each)", "if True", CONTENTS),
+    # The PROXY header: the server believes it, and judges the client by it.
+    Mutant(
+        "proxy header: the endpoints change places",
+        "T51",
+        PROXY_HEADER,
+        "(source, destination)]",
+        "(destination, source)]",
+        (HEADERS,),
+    ),
+    Mutant(
+        "proxy header: the ports change places",
+        "T51",
+        PROXY_HEADER,
+        "source.port.to_bytes(2) + destination.port.to_bytes(2)",
+        "destination.port.to_bytes(2) + source.port.to_bytes(2)",
+        (HEADERS,),
+    ),
+    Mutant(
+        "proxy header: the client is left out",
+        "T51",
+        PROXY_HEADER,
+        "_VERSION_2_PROXY = 0x21",
+        "_VERSION_2_PROXY = 0x20",
+        (HEADERS,),
+    ),
+    Mutant(
+        "proxy header: mixed families",
+        "T51",
+        PROXY_HEADER,
+        "_map(each.address) if mixed else each.address",
+        "each.address",
+        (HEADERS,),
+    ),
+    Mutant(
+        "proxy header: dots in IPv6",
+        "T51",
+        PROXY_HEADER,
+        'f"::ffff:{value >> 16 & 0xFFFF:x}:{value & 0xFFFF:x}"',
+        'f"::ffff:{IPv4Address(value & 0xFFFFFFFF)}"',
+        (HEADERS,),
+    ),
+    Mutant(
+        "proxy header: with its zone",
+        "T51",
+        PROXY_HEADER,
+        "return str(IPv6Address(value))",
+        "return str(address)",
+        (HEADERS,),
+    ),
 )
