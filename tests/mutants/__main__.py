@@ -14,10 +14,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.mutants.codecs import CODEC_MUTANTS
 from tests.mutants.relay import RELAY_MUTANTS
 from tests.mutants.table import MUTANTS, Mutant
 
-EVERY = (*MUTANTS, *RELAY_MUTANTS)
+EVERY = (*MUTANTS, *RELAY_MUTANTS, *CODEC_MUTANTS)
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("alg", "plugins", "tests", "fixtures", "pyproject.toml")
