@@ -6,11 +6,14 @@ They come from `alg.config`, or from whoever embeds a host.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from alg.core.model import Endpoint, Realm, Side
+from alg.core.addresses import Network
+from alg.core.model import Endpoint, Realm, Side, TlsPolicy
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import LeaseLimits, TargetRules
+from alg.core.proxy_protocol import ProxyVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +28,80 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowedUpstream:
+    """Upstreams that clients may choose: a host name, one with a leading `*.`, or a network; any port, or that one."""
+
+    host: str | Network
+    port: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host}" if self.port is None else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """TLS toward the clients of a route.
+
+    The certificate is the operator's (`certificate`, PEM, with the chain behind it; `key` if it is not in the same
+    file), or minted by the local CA for each name (`mint`). A client that asks for a name which is none of `names` is
+    refused; without `names`, they are those of the certificate, or for `mint` those of the upstream and of this host.
+    """
+
+    policy: TlsPolicy = TlsPolicy.NEVER
+    implicit: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+    mint: bool = False
+    names: tuple[str, ...] = ()
+    resumption: bool = False
+    """Whether TLS on a related flow must resume the TLS session of the master flow, as proof of whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """TLS toward the upstream of a route.
+
+    The certificate is verified against `ca` (a PEM file; default: the system's), for `name` (default: the upstream's
+    host). `pins` are SHA-256 fingerprints of certificates: then one of these is asked for, and neither chain nor name
+    count unless `ca` is given too. `certificate` and `key` are what we show ourselves, if the server asks.
+    """
+
+    policy: TlsPolicy = TlsPolicy.CLIENT
+    implicit: bool = False
+    verify: bool = True
+    ca: Path | None = None
+    pins: tuple[str, ...] = ()
+    name: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One configured service: where clients arrive, which plugin treats them, where it leads, under which rules."""
 
     plugin: type[StreamPlugin[object]]
     config: object
     listen: Endpoint
-    upstream: Upstream
+    upstream: Upstream | None
+    """None: the client chooses, out of `allowed`."""
     realms: dict[Side, Realm] = field(default_factory=lambda: {side: Realm() for side in Side})
     targets: dict[Side, TargetRules] = field(default_factory=lambda: {side: TargetRules() for side in Side})
+    client_tls: ClientTls = field(default_factory=ClientTls)
+    server_tls: ServerTls = field(default_factory=ServerTls)
+    allowed: tuple[AllowedUpstream, ...] = ()
+    proxy_protocol: ProxyVersion | None = None
+    """Tell the server by the PROXY protocol who its client is, on each connection that we dial to it."""
+
+    def tls_policy(self, side: Side) -> TlsPolicy:
+        """What is to be said to a plugin about TLS on that leg."""
+        return self.client_tls.policy if side is Side.CLIENT else self.server_tls.policy
+
+    @property
+    def implicit_tls(self) -> tuple[Side, ...]:
+        """The legs that are TLS from the start, also those of related flows where the protocol has no say."""
+        sides = {Side.CLIENT: self.client_tls.implicit, Side.SERVER: self.server_tls.implicit}
+        return tuple(side for side, implicit in sides.items() if implicit)
 
     @property
     def is_opaque(self) -> bool:
@@ -43,7 +111,7 @@ class Route:
         )
 
     def __str__(self) -> str:
-        return f"{self.plugin.name} {self.listen} -> {self.upstream}"
+        return f"{self.plugin.name} {self.listen} -> {self.upstream or 'as the client says'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +120,8 @@ class Times:
 
     connect: float = 10.0
     """To reach an upstream or the target of a related flow, all its addresses together."""
+    handshake: float = 30.0
+    """For a TLS handshake; on a data connection, a server may begin with it only when it is ready to send."""
     idle: float = 900.0
     """Without a byte from either side; a session is not idle while a related flow of it carries data."""
     drain: float = 30.0
@@ -88,3 +158,5 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
+    xferlog: Path | None = None
+    """A file to which a line is added for each transfer."""

@@ -64,7 +64,7 @@ class Lease:
 class Session:
     """Everything one client conversation caused (RFC 2663: session bundle), as far as the rules need to know it."""
 
-    __slots__ = ("_client", "_gate", "_leases", "_next", "_targets", "number")
+    __slots__ = ("_client", "_gate", "_leases", "_next", "number", "targets")
 
     def __init__(
         self, number: int, client: Address, gate: Gate, targets: Mapping[Side, TargetRules] | None = None
@@ -73,7 +73,8 @@ class Session:
         self.number = number
         self._client = canonical(client)
         self._gate = gate
-        self._targets = targets or {}
+        self.targets = dict(targets or {})
+        """Where each side may have us connect."""
         self._leases: dict[int, Lease] = {}
         self._next = 1
 
@@ -90,7 +91,7 @@ class Session:
         for side in Side:
             plan = expectation.plan(side)
             if isinstance(plan, Connect):
-                self._gate.judge_target(plan.target, legs[side], self._targets.get(side, _STRICT))
+                self._gate.judge_target(plan.target, legs[side], self.targets.get(side, _STRICT))
         sources = {}
         for side in Side:
             plan = expectation.plan(side)

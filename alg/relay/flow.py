@@ -6,14 +6,19 @@ It decides nothing: what passes is the plugin's business, what may be listened f
 from __future__ import annotations
 
 import asyncio
+import errno
+import ssl
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import replace
+from functools import partial
 
 from alg.core.commands import (
     Abort,
     CloseBinding,
     CloseConnection,
     Command,
+    ConnectUpstream,
+    DialBinding,
     OpenBinding,
     Record,
     Report,
@@ -22,15 +27,29 @@ from alg.core.commands import (
     SendEof,
     Splice,
     StartTls,
+    StopTls,
 )
 from alg.core.errors import AlgError, ConnectError, TlsError
-from alg.core.events import CommandFailed, ConnectionLost, DataReceived, EofReceived, Event
+from alg.core.events import (
+    CommandFailed,
+    ConnectionLost,
+    DataReceived,
+    EofReceived,
+    Event,
+    RelatedEnded,
+    TlsStarted,
+    TlsStopped,
+    UpstreamConnected,
+)
 from alg.core.flow import FlowMachine
-from alg.core.model import Side
+from alg.core.model import Leg, Side, TlsInfo
+from alg.relay.carrier import Carrier
+from alg.relay.owner import FlowOwner
 from alg.relay.leg import HIGH_WATER, RECEIVE_VIEW, LegSocket
 from alg.relay.pipes import PipePool
-from alg.relay.pump import Pump
-from alg.relay.timeouts import Timeout, Timeouts
+from alg.relay.timeouts import Timeouts
+from alg.relay.tls import TlsEngine
+from alg.relay.tls_layer import TlsLayer
 
 PIECE = 16384
 """Bytes that a machine is given at once: what a peer sends ahead must not keep the loop for long."""
@@ -38,48 +57,15 @@ PIECE = 16384
 REPLIES_HIGH_WATER = 1 << 20
 """Bytes that may wait for a side before that side itself is no longer read."""
 
-LINGER = 0.5
-"""Seconds that a client is read and ignored after the last word to it, so that our close does not destroy that word."""
 
+class RelayedFlow(Carrier):
+    """One flow between two connected sockets. Without a machine, both directions are opaque.
 
-class FlowOwner(Protocol):
-    """What a flow needs from the session that it belongs to."""
+    The legs on the sides in `covered` shake hands before anything is carried. A flow whose client chooses the server
+    has one leg at first.
+    """
 
-    def open_binding(self, command: OpenBinding) -> Event:
-        """Listen, and return the answer."""
-
-    def close_binding(self, number: int) -> None:
-        """Stop listening."""
-
-    def report(self, report: Record) -> None:
-        """Write a record."""
-
-    def timeouts(self, seconds: float) -> Timeouts:
-        """The deadlines of that many seconds."""
-
-    def flow_ended(self, flow: RelayedFlow) -> None:
-        """The flow has said its last word; what is queued may still have to leave."""
-
-    def flow_closed(self, flow: RelayedFlow) -> None:
-        """The sockets of the flow are closed; `flow.error` says why, if it was no orderly end."""
-
-
-class RelayedFlow:
-    """One flow between two connected sockets. Without a machine, both directions are opaque."""
-
-    __slots__ = (
-        "_closed",
-        "_closing",
-        "_ended",
-        "_linger",
-        "_loop",
-        "_machine",
-        "_owner",
-        "_pool",
-        "_pumps",
-        "error",
-        "legs",
-    )
+    __slots__ = ("_covering", "_machine", "_owner", "tls")
 
     def __init__(
         self,
@@ -89,34 +75,103 @@ class RelayedFlow:
         *,
         machine: FlowMachine | None,
         owner: FlowOwner,
+        covered: tuple[Side, ...] = (),
     ) -> None:
-        self._loop = loop
-        self._pool = pool
-        self.legs = legs
+        super().__init__(loop, pool, legs)
         self._machine = machine
         self._owner = owner
-        self._pumps: dict[Side, Pump] = {}
-        self._ended: tuple[Side, ...] = ()
-        """The sides whose end was passed on."""
-        self.error: AlgError | None = None
-        self._closing = False
-        self._closed = False
-        self._linger: Timeout | None = None
+        self._covering = covered
+        """The legs whose handshake is to be complete before anything is carried."""
+        self.tls: dict[Side, TlsLayer] = {}
+        """TLS where there is some, or was when the flow ended."""
+
+    # What a carrier wants to know.
+
+    def _on_closing(self) -> None:
+        self._owner.flow_ended(self)
+
+    def _on_closed(self) -> None:
+        self._owner.flow_closed(self)
+
+    def _timeouts(self, seconds: float) -> Timeouts:
+        return self._owner.timeouts(seconds)
+
+    def secure(self, side: Side) -> bool:
+        """Whether TLS protects that leg: the handshake is complete."""
+        return side in self.tls and self.tls[side].complete
+
+    def tls_session(self, side: Side) -> ssl.SSLSession | None:
+        """What can be resumed of the TLS session on that leg."""
+        layer = self.tls.get(side)
+        return layer.engine.session if layer else None
+
+    def discard(self) -> None:
+        """Nobody will ask or tell this flow anything any more: no circle is left for the collector."""
+        machine, self._machine = self._machine, None
+        if machine:
+            machine.discard()
 
     def start(self) -> None:
-        """Begin to carry."""
+        """Begin to carry, or first to shake hands."""
         for side, leg in self.legs.items():
             leg.on_lost = self._lost_client if side is Side.CLIENT else self._lost_server
+        if not self._covering:
+            self._begin()
+        for side in self._covering:
+            if not self._closed:
+                self._start_tls(side, partial(self._covered, side), self._uncovered)
+
+    def _begin(self) -> None:
         if self._machine is None:
             self._splice(Side.CLIENT)
             self._splice(Side.SERVER)
         else:
             self._execute(self._machine.start(self._loop.time()))
 
-    @property
-    def traffic(self) -> int:
-        """Bytes received so far, both sides."""
-        return sum(leg.received for leg in self.legs.values())
+    # TLS.
+
+    def _start_tls(
+        self, side: Side, on_done: Callable[[TlsInfo], None], on_failed: Callable[[AlgError], None]
+    ) -> None:
+        try:
+            engine = self._owner.tls_engine(side, self)
+        except TlsError as error:
+            on_failed(error)
+            return
+        layer = self.tls[side] = TlsLayer(self.legs[side], engine)
+        self.legs[side].cover(layer)
+        layer.start(self._owner.handshake_timeouts(), lambda: on_done(layer.info), on_failed)
+
+    def _covered(self, side: Side, info: TlsInfo) -> None:
+        """A leg that is TLS from the start has shaken hands; when all have, the flow begins."""
+        self._covering = tuple(each for each in self._covering if each is not side)
+        if self._machine is not None:
+            self._machine.legs[side] = replace(self._machine.legs[side], tls=info)
+        if not self._covering and not self._closed:
+            self._begin()
+
+    def _uncovered(self, error: AlgError) -> None:
+        if self._closed:
+            return
+        if error.reason != "tls_unused":  # as a data connection is that nobody needed
+            self.error = self.error or error
+        self._break()
+
+    def _started(self, side: Side, info: TlsInfo) -> None:
+        self._tell(TlsStarted(side, info))
+
+    def _not_started(self, side: Side, error: AlgError) -> None:
+        if not isinstance(error, TlsError):
+            error = TlsError(str(error), reason=error.reason)
+        self._tell(CommandFailed(side, error))
+
+    def _stop_tls(self, side: Side) -> None:
+        layer = self.tls.pop(side)
+        layer.stop(
+            self._owner.handshake_timeouts(),
+            lambda: self._tell(TlsStopped(side)),
+            partial(self._not_started, side),
+        )
 
     # From the sockets to the machine.
 
@@ -154,7 +209,8 @@ class RelayedFlow:
             # That side has said all, and misses the end of it; the other still gets what is queued.
             self.legs[side.other].when_drained(self._finish)
             return
-        lost = ConnectError(f"the {side.value} is gone: {error.strerror or error}", reason=f"{side.value}_lost")
+        reason = "tls_broken" if error.errno == errno.EPROTO else f"{side.value}_lost"
+        lost = ConnectError(f"the {side.value} is gone: {error.strerror or error}", reason=reason)
         if self._machine and not self._machine.ended:
             self._tell(ConnectionLost(side, lost))
         else:
@@ -164,6 +220,30 @@ class RelayedFlow:
     def _tell(self, event: Event) -> None:
         if self._machine is not None:
             self._execute(self._machine.receive(event, self._loop.time()))
+
+    def related_ended(self, event: RelatedEnded) -> None:
+        """A related flow that came through a binding of this flow is over; this one may be, too."""
+        self._tell(event)
+
+    def upstream_connected(self, leg: LegSocket, event: UpstreamConnected, *, covered: bool) -> None:
+        """The flow has a server now; with `covered`, TLS begins with the first byte."""
+        if self._closed or self._closing:
+            leg.close()
+            return
+        leg.on_lost = self._lost_server
+        self.legs[Side.SERVER] = leg
+        if not covered:
+            self._tell(event)
+            return
+        self._start_tls(
+            Side.SERVER,
+            lambda info: self._tell(replace(event, leg=replace(event.leg, tls=info))),
+            lambda error: self._tell(CommandFailed(event.command, error)),
+        )
+
+    def upstream_failed(self, event: CommandFailed) -> None:
+        """It could not be had."""
+        self._tell(event)
 
     def fail(self, error: AlgError) -> None:
         """End the flow from outside: idle, drained, or the like. The client is told in its protocol where possible."""
@@ -178,19 +258,18 @@ class RelayedFlow:
     def _execute(self, commands: list[Command]) -> None:
         # Answers to commands bring further commands, behind those that there are: no nesting, however many there are.
         for command in commands:
-            if self._closed:
-                return
-            if type(command) is SendData:  # the common case first
+            if isinstance(command, Report | ReportRewrite):
+                self._owner.report(command)  # also after the end
+            elif self._closed:
+                continue
+            elif type(command) is SendData:
                 self.legs[command.side].send(command.data)
-            elif isinstance(command, Report | ReportRewrite):
-                self._owner.report(command)
             elif isinstance(command, OpenBinding):
-                commands += self._answer(self._owner.open_binding(command))
-            elif isinstance(command, StartTls):
-                error = TlsError("the relay offers no TLS yet", reason="no_tls")
-                commands += self._answer(CommandFailed(command.side, error))
+                commands += self._answer(self._owner.open_binding(command, self))
             elif isinstance(command, CloseBinding):
                 self._owner.close_binding(command.number)
+            elif isinstance(command, DialBinding):
+                self._owner.dial_binding(command.number)
             else:
                 self._execute_on_legs(command)
         self._update_reading()
@@ -203,6 +282,13 @@ class RelayedFlow:
             self._side_ended(command.side.other)
         elif isinstance(command, Splice):
             self._splice(command.side)
+        elif isinstance(command, StartTls):
+            side = command.side
+            self._start_tls(side, partial(self._started, side), partial(self._not_started, side))
+        elif isinstance(command, StopTls):
+            self._stop_tls(command.side)
+        elif isinstance(command, ConnectUpstream):
+            self._owner.connect_upstream(command, self)
         elif isinstance(command, CloseConnection):
             self._close_after_last_word()
         elif isinstance(command, Abort):
@@ -241,112 +327,3 @@ class RelayedFlow:
         """
         keeps_up = self.legs[side.other].queued < HIGH_WATER and self.legs[side].queued < REPLIES_HIGH_WATER
         return keeps_up and machine.wants_data(side)
-
-    def _splice(self, side: Side) -> None:
-        leg = self.legs[side]
-        leg.pause()
-        ended = self._client_ended if side is Side.CLIENT else self._server_ended
-        pump = Pump(leg, self.legs[side.other], self._pool, ended)
-        self._pumps[side] = pump
-        pump.start()
-
-    # The end.
-
-    def _client_ended(self) -> None:
-        self._side_ended(Side.CLIENT)
-
-    def _server_ended(self) -> None:
-        self._side_ended(Side.SERVER)
-
-    def _side_ended(self, side: Side) -> None:
-        """That side's last byte was passed on, and its end is; when both are done, only what is queued is left to do."""
-        self._ended += (side,)
-        if len(self._ended) < 2:
-            self.legs[side.other].send_eof()
-        elif not self._closing:
-            self._begin_to_close()
-            self._after_all_is_sent(self._finish)
-
-    def _close_after_last_word(self, *, abort: bool = False) -> None:
-        """Close when all that is queued is sent, but not before the client has had the time to read it.
-
-        To close a socket with unread bytes resets it, and the reset destroys what the peer has not read yet. So a
-        client that says more (or, after an abort, is likely to) is read, and ignored, for a while. After an abort that
-        while is also all the time that the client has to take what is queued.
-        """
-        self._begin_to_close()
-        client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
-        for pump in self._pumps.values():
-            if pump.stop():
-                pump.sink.reset()  # it was cut off in the middle of a stream, and must not take this for its end
-        if not client.closed:
-            client.pause()
-        if not server.closed:
-            server.pause()
-        if client.closed or client.broken or not (abort or client.queued or server.queued or self._client_says_more()):
-            self._finish()
-            return
-        if not server.closed:
-            server.send_eof()
-        client.send_eof()
-        if abort:
-            self._stay()
-        else:
-            self._after_all_is_sent(self._stay)
-
-    def _after_all_is_sent(self, callback: Callable[[], None]) -> None:
-        client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
-        client.when_drained(lambda: server.when_drained(callback))
-
-    def _stay(self) -> None:
-        """Read the client, and ignore it, for a while."""
-        self._linger = self._owner.timeouts(LINGER).begin(self._finish)
-        self.legs[Side.CLIENT].resume(self._discard)
-
-    def _client_says_more(self) -> bool:
-        try:
-            return bool(self.legs[Side.CLIENT].receive())
-        except OSError:
-            return False
-
-    def _discard(self) -> None:
-        if not self._client_says_more():
-            self.legs[Side.CLIENT].pause()
-            self._after_all_is_sent(self._finish)
-
-    def _begin_to_close(self) -> None:
-        self._closing = True
-        self._owner.flow_ended(self)
-
-    def _break(self) -> None:
-        """Close at once; who was cut off in the middle of an opaque flow sees a reset, and no orderly end."""
-        if self._closed:
-            return
-        if not self._closing:
-            self._begin_to_close()
-        if self._pumps:
-            for leg in self.legs.values():
-                if not leg.closed:
-                    leg.reset()
-        self._finish()
-
-    def _finish(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        if self._linger:
-            self._linger.cancel()
-        # Pumps and machine know us, or each other: without them no circle is left for the collector.
-        pumps, self._pumps = self._pumps, {}
-        for pump in pumps.values():
-            if pump.stop():
-                pump.sink.reset()  # what is dropped must not look complete
-        machine, self._machine = self._machine, None
-        if machine:
-            machine.discard()
-        for leg in self.legs.values():
-            if leg.queued:
-                leg.reset()
-            elif not leg.closed:
-                leg.close()
-        self._owner.flow_closed(self)

@@ -1,75 +1,27 @@
-"""`LeaseListener`: the socket behind a lease. It listens from the moment it exists, lets through whom the lease admits,
-resets everybody else without using the lease up, and is gone when the lease is used up, expired or given back.
+"""`RelayedLease`: the sockets behind a lease. They listen from the moment it exists, let through whom it admits, reset
+everybody else without using it up, and are gone when it is used up, expired or given back.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
 
 from alg.core.addresses import Address
-from alg.core.commands import OpenBinding, Record
-from alg.core.errors import AlgError, BindError, PolicyError
-from alg.core.events import Event
-from alg.core.flow import FlowMachine
-from alg.core.model import Connect, Endpoint, Leg, Side
-from alg.core.plugin import Field
-from alg.core.session import Lease, Session
+from alg.core.errors import BindError, PolicyError
+from alg.core.model import Endpoint, Side
+from alg.core.ports import PortPool
+from alg.core.session import Lease
 from alg.relay import sockets
-from alg.relay.dialer import Dial
-from alg.relay.flow import FlowOwner, RelayedFlow
-from alg.relay.leg import LegSocket
-from alg.relay.machines import make_machine
-from alg.relay.records import wanted
+from alg.relay.flow import RelayedFlow
+from alg.relay.owner import LeaseOwner
+from alg.relay.related import RelatedFlow
 from alg.relay.services import Services
-from alg.relay.timeouts import Timeouts
-from alg.settings import Route
 
 _ATTEMPTS = 16  # ports that others hold are skipped so often
 _BACKLOG = 8
 _PAUSE = 1.0  # seconds without accepting, when there are no descriptors
-
-
-class LeaseOwner(FlowOwner, Protocol):
-    """What a lease and the flows that come through it need of their session."""
-
-    services: Services
-    route: Route
-    legs: dict[Side, Leg]
-    core: Session
-
-    def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
-        """Write a record of the session."""
-
-    def local_address(self, side: Side, target: Endpoint) -> Address | None:
-        """Where a related flow on that side is dialled from."""
-
-    def add_dial(self, dial: Dial, *, on_cancel: Callable[[], None]) -> None:
-        """Something is being connected; the session lives as long."""
-
-    def dial_done(self, dial: Dial) -> None:
-        """It is decided."""
-
-    def add_flow(self, flow: RelayedFlow) -> None:
-        """A flow has both its legs: let it carry."""
-
-    def related_closed(self, flow: RelayedFlow, began: float, name: object) -> None:
-        """A related flow is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Path:
-    """Who came, through which listener of ours, and where it leads."""
-
-    peer: Endpoint
-    at: Endpoint
-    target: Endpoint
-
-    def __str__(self) -> str:
-        return f"{self.peer} -> {self.at} -> {self.target}"
 
 
 def _of_family(address: Address, configured: Address | None) -> Address:
@@ -78,36 +30,35 @@ def _of_family(address: Address, configured: Address | None) -> Address:
 
 
 class LeaseListener:
-    """Listens for one lease of a session, at a port from the pool of the realm that it faces."""
+    """Listens on one side for a lease, at a port from the pool of the realm that it faces."""
 
-    __slots__ = ("_lease", "_pool", "_session", "_sock", "_timer", "advertised", "local", "origin")
+    __slots__ = ("_on_came", "_on_trouble", "_pool", "_services", "_sock", "advertised", "local", "side")
 
-    def __init__(self, session: LeaseOwner, lease: Lease) -> None:
-        """Open the listener.
+    def __init__(
+        self,
+        session: LeaseOwner,
+        side: Side,
+        on_came: Callable[[LeaseListener, socket.socket, Endpoint], None],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        """Open the listener. Whoever comes is handed to `on_came`; `on_trouble` hears why nobody can be accepted.
 
         Raises:
-            BindError: no port or descriptor is free.
+            BindError: no port is free.
         """
-        services = session.services
-        self._session = session
-        self._lease = lease
-        self.origin = lease.expectation.origin
-        realm = session.route.realms[self.origin]
-        local = session.legs[self.origin].local.address
+        self.side = side
+        self._services: Services = session.services
+        self._on_came = on_came
+        self._on_trouble = on_trouble
+        realm = session.route.realms[side]
+        local = session.legs[side].local.address
         address = _of_family(local, realm.bind)
-        self._pool = services.port_pool(address, realm.ports)
-        services.budget.take_related()
-        try:
-            self._sock, self.local = self._bind(address)
-        except BindError:
-            services.budget.give_related()
-            raise
+        self._pool: PortPool = self._services.port_pool(address, realm.ports)
+        self._sock, self.local = self._bind(address)
         reached = local if address.is_unspecified else address
         self.advertised = Endpoint(_of_family(reached, realm.advertise), self.local.port)
-        services.gate.add_socket(self.local)
-        services.watcher.add_reader(self._sock.fileno(), self._acceptable)
-        lease.start(services.loop.time())
-        self._timer = services.timeouts(lease.expectation.lifetime).begin(self._expire)
+        self._services.gate.add_socket(self.local)
+        self._services.watcher.add_reader(self._sock.fileno(), self._acceptable)
 
     def _bind(self, address: Address) -> tuple[socket.socket, Endpoint]:
         for _ in range(_ATTEMPTS):
@@ -124,151 +75,127 @@ class LeaseListener:
         raise BindError(f"{_ATTEMPTS} ports out of {self._pool.ports} were taken by others", reason="no_port")
 
     def _acceptable(self) -> None:
-        services, session = self._session.services, self._session
         while self._sock.fileno() >= 0:
             try:
                 sock, sockaddr = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # no descriptors in the whole system: wait for better times
-                services.watcher.remove_reader(self._sock.fileno())
-                services.timeouts(_PAUSE).begin(self._restart)
-                session.write("accept_failed", f"at {self.local}: {error.strerror}; trying again in {_PAUSE:g} s")
+                self._services.watcher.remove_reader(self._sock.fileno())
+                self._services.timeouts(_PAUSE).begin(self._restart)
+                self._on_trouble(f"at {self.local}: {error.strerror}; trying again in {_PAUSE:g} s")
                 return
-            peer = sockets.endpoint_of(sockaddr)
-            try:
-                self._lease.admit(peer.address, services.loop.time())
-            except PolicyError as error:
-                sockets.reset(sock)
-                session.write(error.reason, f"at {self.local}: {error}", {"peer": peer, "listener": self.local})
-                continue
-            sock.setblocking(False)
-            if self._lease.used_up:
-                session.close_binding(self._lease.number)
+            self._on_came(self, sock, sockets.endpoint_of(sockaddr))
+
+    def _restart(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._services.watcher.add_reader(self._sock.fileno(), self._acceptable)
+
+    def close(self) -> None:
+        """Stop listening; the port goes back to its pool. The second time nothing happens."""
+        if self._sock.fileno() < 0:
+            return
+        self._services.watcher.forget(self._sock.fileno())
+        self._sock.close()
+        self._services.gate.remove_socket(self.local)
+        self._pool.give_back(self.local.port)
+
+
+class RelayedLease:
+    """One lease of a session: its listeners, one for each side on which we accept, and its deadline."""
+
+    __slots__ = ("_asker", "_lease", "_listeners", "_session", "_timer", "_waiting")
+
+    def __init__(self, session: LeaseOwner, lease: Lease, asker: RelayedFlow) -> None:
+        """Open the listeners. `asker` is the flow that expects; it is told what comes of it.
+
+        Raises:
+            BindError: no port or descriptor is free.
+        """
+        services = session.services
+        self._session = session
+        self._lease = lease
+        self._asker = asker
+        self._waiting: RelatedFlow | None = None
+        """A flow one of whose legs has come, where both are accepted."""
+        self._listeners: list[LeaseListener] = []
+        if lease.expectation.accepted:
+            services.budget.take_related()
+        try:
+            for side in lease.expectation.accepted:
+                self._listeners.append(LeaseListener(session, side, self._came, self._trouble))
+        except BindError:
+            self._close_listeners()
+            raise
+        lease.start(services.loop.time())
+        self._timer = services.timeouts(lease.expectation.lifetime).begin(self._expire)
+
+    @property
+    def endpoints(self) -> dict[Side, Endpoint]:
+        """What to advertise, for each side on which we accept."""
+        return {listener.side: listener.advertised for listener in self._listeners}
+
+    def _trouble(self, message: str) -> None:
+        self._session.write("accept_failed", message)
+
+    def _came(self, listener: LeaseListener, sock: socket.socket, peer: Endpoint) -> None:
+        """Somebody came: let it through, or reset it."""
+        services, session, lease = self._session.services, self._session, self._lease
+        try:
+            lease.admit(listener.side, peer.address, services.loop.time())
+        except PolicyError as error:
+            sockets.reset(sock)
+            fields = {"peer": peer, "listener": listener.local}
+            session.write(error.reason, f"at {listener.local}: {error}", fields)
+            return
+        sock.setblocking(False)
+        flow = self._waiting
+        if flow is None:
             try:
                 services.budget.take_related()
             except BindError as error:
                 sockets.reset(sock)
-                session.write(error.reason, f"at {self.local}: {error}")
-                continue
-            RelatedFlow(session, self._lease, sock, peer, self.local)
+                session.write(error.reason, f"at {listener.local}: {error}")
+                self._close_if_used_up(listener)
+                return
+            flow = RelatedFlow(session, lease, self._asker)
+        self._waiting = flow if len(lease.expectation.accepted) > 1 and self._waiting is None else None
+        self._close_if_used_up(listener)
+        flow.arrive(listener.side, sock, peer, listener.local)
 
-    def _restart(self) -> None:
-        if self._sock.fileno() >= 0:
-            self._session.services.watcher.add_reader(self._sock.fileno(), self._acceptable)
+    def _close_if_used_up(self, listener: LeaseListener) -> None:
+        lease = self._lease
+        if all(map(lease.used_up, lease.expectation.accepted)):
+            self._session.close_binding(lease.number)
+        elif lease.used_up(listener.side):
+            listener.close()
+
+    def dial(self) -> None:
+        """Both legs are dialled: do it."""
+        services, session = self._session.services, self._session
+        session.close_binding(self._lease.number)
+        try:
+            services.budget.take_related()
+        except BindError as error:
+            session.write(error.reason, str(error))
+            return
+        RelatedFlow(session, self._lease, self._asker).dial()
 
     def _expire(self) -> None:
-        self._session.write("lease_expired", f"nobody came to {self.local} for {self._lease.expectation.target}")
+        what = self._lease.expectation.describe(self.endpoints)
+        self._session.write("lease_expired", f"nobody came in time: {what}")
         self._session.close_binding(self._lease.number)
 
     def close(self) -> None:
-        """Stop listening; the port goes back to its pool."""
-        services = self._session.services
+        """Stop listening; a leg that still waits for the other one is cut off."""
         self._timer.cancel()
-        services.watcher.forget(self._sock.fileno())
-        self._sock.close()
-        services.gate.remove_socket(self.local)
-        self._pool.give_back(self.local.port)
-        services.budget.give_related()
+        waiting, self._waiting = self._waiting, None
+        if waiting:
+            waiting.give_up()
+        self._close_listeners()
 
-
-class RelatedFlow:
-    """A flow that came through a lease: dials the target, then carries; records its beginning and end.
-
-    It owns its flow for the session (`FlowOwner`).
-    """
-
-    __slots__ = ("_at", "_began", "_dial", "_lease", "_name", "_peer", "_session", "_sock")
-
-    def __init__(self, session: LeaseOwner, lease: Lease, sock: socket.socket, peer: Endpoint, at: Endpoint) -> None:
-        self._session = session
-        self._lease = lease
-        self._sock = sock
-        self._peer = peer
-        self._at = at
-        self._began = session.services.loop.time()
-        origin = lease.expectation.origin
-        plan = lease.expectation.plan(origin.other)
-        assert isinstance(plan, Connect), "the relay carries flows that one side opens"
-        self._name = _Path(peer, at, plan.target)
-        self._dial = Dial(
-            session.services.loop,
-            session.services.watcher,
-            session.services.gate,
-            [plan.target],
-            source=lambda target: session.local_address(origin.other, target),
-            timeouts=session.services.connect_timeouts,
-            on_connected=self._connected,
-            on_failed=self._failed,
-        )
-        session.add_dial(self._dial, on_cancel=self._drop)
-
-    def _connected(self, sock: socket.socket, target: Endpoint) -> None:
-        session, loop = self._session, self._session.services.loop
-        origin = self._lease.expectation.origin
-        watcher = session.services.watcher
-        try:
-            machine = self._machine(sock, target)
-        except AlgError as error:
-            watcher.forget(sock.fileno())
-            sock.close()
-            self._failed(error)
-            return
-        accepted, dialled = LegSocket(loop, watcher, self._sock), LegSocket(loop, watcher, sock)
-        legs = {origin: accepted, origin.other: dialled}
-        if wanted("flow_open"):
-            fields: dict[str, Field] = {"lease": self._lease.number, "peer": self._peer, "target": target}
-            session.write("flow_open", str(self._name), fields)
-        flow = RelayedFlow(
-            loop,
-            session.services.pipes,
-            {side: legs[side] for side in Side},
-            machine=machine,
-            owner=self,
-        )
-        session.add_flow(flow)
-        session.dial_done(self._dial)
-
-    def _machine(self, sock: socket.socket, target: Endpoint) -> FlowMachine | None:
-        name = self._lease.expectation.plugin
-        if name is None:
-            return None
-        plugin = self._session.services.make_plugin(name, self._session.route)
-        origin = self._lease.expectation.origin
-        legs = {origin: Leg(self._at, self._peer), origin.other: Leg(sockets.endpoint_of(sock.getsockname()), target)}
-        return make_machine(plugin, self._session.core, legs)
-
-    def _failed(self, error: AlgError) -> None:
-        self._session.write(error.reason, f"{self._peer} -> {self._at}: {error}", {"lease": self._lease.number})
-        self._drop()
-        self._session.dial_done(self._dial)
-
-    def _drop(self) -> None:
-        sockets.reset(self._sock)
-        self._session.services.budget.give_related()
-
-    # `FlowOwner`: a related flow may announce further ones.
-
-    def open_binding(self, command: OpenBinding) -> Event:
-        """Listen, on behalf of the session."""
-        return self._session.open_binding(command)
-
-    def close_binding(self, number: int) -> None:
-        """Stop listening."""
-        self._session.close_binding(number)
-
-    def report(self, report: Record) -> None:
-        """Write a record."""
-        self._session.report(report)
-
-    def timeouts(self, seconds: float) -> Timeouts:
-        """The deadlines of that many seconds."""
-        return self._session.timeouts(seconds)
-
-    def flow_ended(self, flow: RelayedFlow) -> None:
-        """Nothing ends with a related flow but itself."""
-
-    def flow_closed(self, flow: RelayedFlow) -> None:
-        """Record it, and give back what it used."""
-        self._session.services.budget.give_related()
-        self._session.related_closed(flow, self._began, self._name)
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        if self._lease.expectation.accepted:
+            self._session.services.budget.give_related()

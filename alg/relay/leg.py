@@ -1,7 +1,7 @@
 """`LegSocket`: one raw non-blocking socket of a flow on the event loop, with its queue of what it did not take yet.
 
-The same for control, opaque and (later) TLS legs. It knows nothing of plugins or sessions; its owner says what happens
-when it can be read, when the queue is empty again, and when it broke.
+The same for control, opaque and TLS legs; what TLS adds is in `alg.relay.tls_layer`. It knows nothing of plugins or
+sessions; its owner says what happens when it can be read, when the queue is empty again, and when it broke.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 from alg.relay import sockets
 from alg.relay.poller import Watcher
@@ -23,14 +24,34 @@ RECEIVE_VIEW = memoryview(_RECEIVE_BUFFER)
 """One buffer for the whole loop: what is in it is used up before the loop turns to another socket."""
 
 
+class Layer(Protocol):
+    """What may stand between a socket and those who use it: TLS."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the peer ended without saying so."""
+
+    def receive(self, limit: int) -> int | None:
+        """As `LegSocket.receive`."""
+
+    def encrypt(self, data: bytes | memoryview) -> bytes:
+        """What to send for these bytes."""
+
+    def end(self) -> bytes:
+        """What to send to say that nothing more will come."""
+
+
 class LegSocket:
     """A connected socket. `on_lost` is told, once and never from within a call of the owner, that it broke."""
 
     __slots__ = (
         "_drained",
         "_end_queued",
+        "_layer",
         "_loop",
+        "_on_readable",
         "_queue",
+        "_unread",
         "_watcher",
         "_writing",
         "broken",
@@ -39,21 +60,26 @@ class LegSocket:
         "queued",
         "reading",
         "received",
-        "sent",
         "sock",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, watcher: Watcher, sock: socket.socket) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, watcher: Watcher, sock: socket.socket | None) -> None:
         self._loop = loop
         self._watcher = watcher
-        self.sock = sock
-        self.fd = sock.fileno()
+        self.fd = -1
+        if sock is not None:
+            self.sock = sock
+            self.fd = sock.fileno()
         self.on_lost: Callable[[OSError], None] | None = None
         self._queue: list[bytes] = []
         self.queued = 0
         """Bytes that wait to be sent."""
-        self.sent = 0
         self.received = 0
+        """Bytes received so far, in the clear."""
+        self._layer: Layer | None = None
+        self._unread = b""
+        """What was received in the clear behind the end of TLS."""
+        self._on_readable: Callable[[], None] | None = None
         self._end_queued = False
         self.reading = False
         self._writing = False
@@ -67,13 +93,25 @@ class LegSocket:
         """Call `on_readable` whenever there is something to read."""
         if not self.reading:
             self.reading = True
+            self._on_readable = on_readable
             self._watcher.add_reader(self.fd, on_readable)
+            if self._layer is not None or self._unread:
+                self.read_again()  # it may have been received already
 
     def pause(self) -> None:
         """Do not read for now."""
         if self.reading:
             self.reading = False
+            self._on_readable = None
             self._watcher.remove_reader(self.fd)
+
+    def read_again(self) -> None:
+        """Call back as if there were something to read: it is not in the socket any more."""
+        self._loop.call_soon(self._read_again)
+
+    def _read_again(self) -> None:
+        if self._on_readable is not None:
+            self._on_readable()
 
     def receive(self, limit: int = RECEIVE_SIZE) -> int | None:
         """Read into `RECEIVE_VIEW`; return the number of bytes, 0 at the end, None if there is nothing now.
@@ -81,20 +119,69 @@ class LegSocket:
         Raises:
             OSError: the connection broke.
         """
+        if self._layer is not None:
+            count = self._layer.receive(limit)
+        elif self._unread:
+            count = len(self._unread)
+            RECEIVE_VIEW[:count] = self._unread
+            self._unread = b""
+        else:
+            count = self.receive_raw(limit)
+        if count:
+            self.received += count
+        return count
+
+    def receive_raw(self, limit: int) -> int | None:
+        """As `receive`, but past TLS; it is not counted.
+
+        Raises:
+            OSError: the connection broke.
+        """
         try:
-            count = self.sock.recv_into(_RECEIVE_BUFFER, limit)
+            return self.sock.recv_into(_RECEIVE_BUFFER, limit)
         except (BlockingIOError, InterruptedError):
             return None
-        self.received += count
-        return count
+
+    # TLS.
+
+    def cover(self, layer: Layer) -> None:
+        """From here on, all goes through TLS."""
+        self._layer = layer
+
+    def clear(self, unread: bytes) -> None:
+        """From here on, all is in the clear; so was `unread`, which has been received already."""
+        self._layer = None
+        self._unread = unread
+
+    @property
+    def covered(self) -> bool:
+        """Whether there is TLS on it, so that what passes cannot be left to the kernel."""
+        return self._layer is not None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the peer's end came without TLS's close_notify: somebody may have cut off what it said."""
+        return self._layer is not None and self._layer.truncated
 
     # Writing.
 
     def send(self, data: bytes | memoryview) -> None:
         """Send, or queue behind what is queued. A view is used up when this returns."""
+        if self._layer is None:
+            self.send_raw(data)
+            return
+        try:
+            self.send_raw(self._layer.encrypt(data))
+        except OSError as error:
+            self.lose(error)
+
+    def send_raw(self, data: bytes | memoryview) -> None:
+        """As `send`, but past TLS."""
         if self.queued:
             self._queue.append(bytes(data))
             self.queued += len(data)
+            return
+        if not data:
             return
         try:
             count = self.sock.send(data)
@@ -103,14 +190,21 @@ class LegSocket:
         except OSError as error:
             self.lose(error)
             return
-        self.sent += count
         if count < len(data):
             self._queue.append(bytes(data[count:]))
             self.queued = len(data) - count
             self._watch()
 
-    def send_eof(self) -> None:
-        """Say that nothing more will come, behind what is queued (half-close)."""
+    def send_eof(self, *, truncated: bool = False) -> None:
+        """Say that nothing more will come, behind what is queued (half-close).
+
+        With `truncated`, a peer under TLS is to see that this is no orderly end.
+        """
+        if self._layer is not None and not truncated:
+            self.send_raw(self._layer.end())
+        self._send_eof()
+
+    def _send_eof(self) -> None:
         if self.queued:
             self._end_queued = True
         else:
@@ -144,12 +238,12 @@ class LegSocket:
         if self.queued:
             data = b"".join(self._queue)
             self._queue, self.queued = [], 0
-            self.send(data)
+            self.send_raw(data)
             if self.queued or self.broken:
                 return
         self._unwatch()
         if self._end_queued:
-            self.send_eof()
+            self._send_eof()
         drained, self._drained = self._drained, []
         for callback in drained:
             callback()
@@ -168,7 +262,10 @@ class LegSocket:
             self._loop.call_soon(on_lost, error)
 
     def close(self) -> None:
-        """Close; what is queued is dropped."""
+        """Close; what is queued is dropped. Under TLS the peer is told that this is the end."""
+        if self._layer is not None and not self.broken and not self.queued and not self.closed:
+            self.on_lost = None
+            self.send_raw(self._layer.end())
         self._leave_loop()
         self.sock.close()
 
@@ -180,6 +277,7 @@ class LegSocket:
     def _leave_loop(self) -> None:
         self.on_lost = None
         self._drained = []
+        self._on_readable = self._layer = None
         if self.fd >= 0:
             self._watcher.forget(self.fd)
             self.reading = self._writing = False
@@ -189,3 +287,27 @@ class LegSocket:
     def closed(self) -> bool:
         """Whether `close` or `reset` was called."""
         return self.fd < 0
+
+
+class NoLeg(LegSocket):
+    """Stands where the client has not chosen its server yet: nothing comes from it, what is sent to it is dropped."""
+
+    __slots__ = ()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, watcher: Watcher) -> None:
+        super().__init__(loop, watcher, None)
+
+    def resume(self, on_readable: Callable[[], None]) -> None:
+        """There is nothing to read."""
+
+    def send(self, data: bytes | memoryview) -> None:
+        """There is nobody to send to."""
+
+    def send_eof(self, *, truncated: bool = False) -> None:
+        """There is nobody to tell."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def reset(self) -> None:
+        """There is nothing to reset."""

@@ -14,6 +14,7 @@ from alg.core.policy import TargetRules
 from alg.relay import sockets
 from alg.relay.records import record
 from alg.relay.services import Services
+from alg.relay.tls_settings import RouteTls
 from alg.settings import Route
 
 _ACCEPTS = 32
@@ -29,12 +30,15 @@ class Listener:
         """Listen; `start` begins to accept. Each client is handed to `on_accepted` with its address.
 
         Raises:
+            ConfigError: a certificate or CA cannot be used.
             OSError: the port is taken, the address is not ours, or permission is missing.
         """
         self.route = route
         self.is_opaque = route.is_opaque
         self._services = services
         self._on_accepted = on_accepted
+        wants_tls = route.implicit_tls or not route.is_opaque
+        self.tls = RouteTls(route) if wants_tls else None
         self.sock = sockets.listen(route.listen)
         self.local = sockets.endpoint_of(self.sock.getsockname())
         self._targets: dict[int, Sequence[Endpoint]] = {}
@@ -51,6 +55,8 @@ class Listener:
             ConfigError: its name has no address.
         """
         upstream, loop = self.route.upstream, self._services.loop
+        if upstream is None:
+            return
         try:
             self._set_addresses([parse_address(upstream.host)])
             self._resolved_at = float("inf")
@@ -72,15 +78,19 @@ class Listener:
             self.targets[Side.SERVER] = replace(self.targets[Side.SERVER], loopback=on_loopback)
         elif not self.targets[Side.SERVER].loopback:
             addresses = [address for address in addresses if not is_this_host(address)]
+        upstream = self.route.upstream
+        assert upstream is not None, "there is nothing to look up otherwise"
         if not addresses:
-            raise ConfigError(f"route {self.route}: {self.route.upstream.host} now resolves to this host; not followed")
-        port = self.route.upstream.port
+            raise ConfigError(f"route {self.route}: {upstream.host} now resolves to this host; not followed")
+        port = upstream.port
         for version in (4, 6):
             ordered = sorted(addresses, key=lambda address: address.version != version)
             self._targets[version] = [Endpoint(address, port) for address in ordered]
 
     def upstream_for(self, client: Address) -> Sequence[Endpoint]:
-        """Where to connect for this client: the addresses of its own family first."""
+        """Where to connect for this client: the addresses of its own family first; none where the client chooses."""
+        if self.route.upstream is None:
+            return ()
         if self._services.loop.time() - self._resolved_at > self._services.times.resolve and self._resolving is None:
             self._resolving = self._services.loop.create_task(self._resolve_again())
         return self._targets[client.version]

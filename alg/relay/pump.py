@@ -83,12 +83,16 @@ class Pump:
                 self._pieces = 0
             else:
                 self._pieces += 1
-                if self._pieces >= _BULK_PIECES and self._pool.available:
+                if self._pieces >= _BULK_PIECES and self._can_splice:
                     self.splicing = True
                     self._pieces = 0
                     return
             if count < RECEIVE_SIZE:
                 return  # that was all; the loop calls again when there is more
+
+    @property
+    def _can_splice(self) -> bool:
+        return self._pool.available and not self.source.covered and not self.sink.covered
 
     # Splicing.
 
@@ -146,7 +150,6 @@ class Pump:
                 self.sink.lose(error)
                 return False
             self._held -= count
-            self.sink.sent += count
         return True
 
     def _continue(self) -> None:

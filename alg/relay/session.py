@@ -4,26 +4,33 @@ related flows that came through them. It dies as a whole: no listener outlives i
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from alg.core.addresses import Address
-from alg.core.commands import OpenBinding, Record
-from alg.core.errors import AlgError, BindError, ConnectError
-from alg.core.events import BindingOpened, CommandFailed, Event
+from alg.core.addresses import Address, is_this_host
+from alg.core.commands import ConnectUpstream, OpenBinding, Record
+from alg.core.errors import AlgError, BindError, ConnectError, TlsError
+from alg.core.events import BindingOpened, CommandFailed, Event, UpstreamConnected
+from alg.core.flow import FlowMachine
 from alg.core.model import Endpoint, Leg, Side
 from alg.core.plugin import Field, StreamPlugin, refusal_words
+from alg.core.proxy_protocol import format_header
 from alg.core.session import Session
 from alg.relay import sockets
+from alg.relay.choice import Choice
 from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
-from alg.relay.lease import LeaseListener
-from alg.relay.leg import LegSocket
+from alg.relay.lease import RelayedLease
+from alg.relay.leg import LegSocket, NoLeg
 from alg.relay.listener import Listener
 from alg.relay.machines import make_machine
 from alg.relay.records import is_refusal, record, wanted
 from alg.relay.services import Services
 from alg.relay.timeouts import Timeouts
+from alg.relay.tls import TlsEngine
 
 
 def _nothing() -> None:
@@ -34,16 +41,20 @@ class RelayedSession:
     """Begins when a client is accepted, ends when its last flow is closed."""
 
     __slots__ = (
+        "_choice",
         "_client_socket",
         "_closed",
         "_dials",
-        "_listeners",
+        "_leases",
         "_local",
         "_on_closed",
         "_over",
         "_plugin",
         "_refusals",
+        "_tls",
+        "_tls_context",
         "_upstream",
+        "_upstream_host",
         "began",
         "core",
         "flows",
@@ -85,13 +96,24 @@ class RelayedSession:
         self._closed = False
         self._over = False
         """Whether the master flow has ended."""
-        self._listeners: dict[int, LeaseListener] = {}
+        self._leases: dict[int, RelayedLease] = {}
         self._refusals: dict[str, int] = {}
         """How often each kind of refusal was recorded."""
         self._dials: dict[Dial, Callable[[], None]] = {}
         """What is being connected, and what to do if that is given up."""
         self._plugin = plugin
-        self._upstream: Dial | None = Dial(
+        self._tls = listener.tls
+        self._tls_context: ssl.SSLContext | None = None
+        """What only this client's TLS sessions are of, where related flows must resume them."""
+        self._choice: Choice | None = None
+        """The server that the client chose, while it is being connected to."""
+        self._upstream: Dial | None = None
+        self._upstream_host = ""
+        if self.route.upstream is None:
+            services.loop.call_soon(self._begin_without_upstream)
+            return
+        self._upstream_host = self.route.upstream.host
+        self._upstream = Dial(
             services.loop,
             services.watcher,
             services.gate,
@@ -114,13 +136,11 @@ class RelayedSession:
         assert client is not None
         loop, watcher = self.services.loop, self.services.watcher
         machine = None
+        if not self.route.is_opaque or self._tls is not None:
+            self._set_client_leg(client)
+            self.legs[Side.SERVER] = self._server_leg(server, target)
+        self.introduce(server, None)
         if self._plugin is not None:
-            if self._local.address.is_unspecified:
-                self._local = sockets.endpoint_of(client.getsockname())
-            self.legs = {
-                Side.CLIENT: Leg(self._local, self.peer),
-                Side.SERVER: Leg(sockets.endpoint_of(server.getsockname()), target),
-            }
             try:
                 machine = make_machine(self._plugin, self.core, self.legs)
             except AlgError as error:
@@ -129,18 +149,60 @@ class RelayedSession:
                 self._upstream_failed(error)
                 return
             self._plugin = None
-        self._client_socket = None
         if wanted("session_open"):
             self.write("session_open", f"{self.peer} -> {target}")
+        self._begin(client, LegSocket(loop, watcher, server), machine, self.route.implicit_tls)
+        self._upstream_decided()
+
+    def _begin_without_upstream(self) -> None:
+        """The client will say where it wants to go."""
+        client = self._client_socket
+        if client is None:  # the relay stops
+            return
+        self._set_client_leg(client)
+        assert self._plugin is not None, "a route without an upstream has a plugin that chooses one"
+        try:
+            machine = make_machine(self._plugin, self.core, self.legs)
+        except AlgError as error:
+            self._upstream_failed(error)
+            return
+        self._plugin = None
+        if wanted("session_open"):
+            self.write("session_open", f"{self.peer} -> {self._local}")
+        implicit = tuple(side for side in self.route.implicit_tls if side is Side.CLIENT)
+        self._begin(client, NoLeg(self.services.loop, self.services.watcher), machine, implicit)
+
+    def _begin(
+        self, client: socket.socket, server: LegSocket, machine: FlowMachine | None, covered: tuple[Side, ...]
+    ) -> None:
+        self._client_socket = None
+        loop, watcher = self.services.loop, self.services.watcher
         self.master = RelayedFlow(
             loop,
             self.services.pipes,
-            {Side.CLIENT: LegSocket(loop, watcher, client), Side.SERVER: LegSocket(loop, watcher, server)},
+            {Side.CLIENT: LegSocket(loop, watcher, client), Side.SERVER: server},
             machine=machine,
             owner=self,
+            covered=covered,
         )
         self.add_flow(self.master)
-        self._upstream_decided()
+
+    def _set_client_leg(self, client: socket.socket) -> None:
+        if self._local.address.is_unspecified:
+            self._local = sockets.endpoint_of(client.getsockname())
+        self.legs[Side.CLIENT] = Leg(self._local, self.peer, tls_policy=self.route.tls_policy(Side.CLIENT))
+
+    def _server_leg(self, server: socket.socket, target: Endpoint) -> Leg:
+        local = sockets.endpoint_of(server.getsockname())
+        return Leg(local, target, tls_policy=self.route.tls_policy(Side.SERVER))
+
+    def introduce(self, server: socket.socket, client: Leg | None) -> None:
+        """Tell a server that was just connected who its client is, if the route wants that (PROXY protocol)."""
+        version = self.route.proxy_protocol
+        if version is not None:
+            client = client or self.legs[Side.CLIENT]
+            with contextlib.suppress(OSError):  # then the connection is broken, and whoever uses it will see
+                server.send(format_header(version, client.peer, client.local))
 
     def _upstream_failed(self, error: AlgError) -> None:
         self.write(error.reason, f"{self.peer} refused: {error}")
@@ -160,7 +222,7 @@ class RelayedSession:
 
     # What flows ask for (`FlowOwner`).
 
-    def open_binding(self, command: OpenBinding) -> Event:
+    def open_binding(self, command: OpenBinding, flow: RelayedFlow) -> Event:
         """Listen for an expectation of this session."""
         lease = self.core.find(command.number)
         assert lease is not None, "the machine takes the lease before it asks for the listener"
@@ -170,17 +232,74 @@ class RelayedSession:
             error = BindError(f"{len(self.flows) - 1} related flows are open, the limit", reason="too_many_flows")
             return CommandFailed(command.number, error)
         try:
-            self._listeners[command.number] = listener = LeaseListener(self, lease)
+            self._leases[command.number] = opened = RelayedLease(self, lease, flow)
         except BindError as error:
             return CommandFailed(command.number, error)
-        return BindingOpened(command.number, listener.advertised)
+        return BindingOpened(command.number, opened.endpoints)
 
     def close_binding(self, number: int) -> None:
         """Stop listening and give the lease back."""
-        listener = self._listeners.pop(number, None)
-        if listener is not None:
-            listener.close()
+        lease = self._leases.pop(number, None)
+        if lease is not None:
+            lease.close()
             self.core.release(number)
+
+    def dial_binding(self, number: int) -> None:
+        """Dial both legs of a binding."""
+        lease = self._leases.get(number)
+        if lease is not None:
+            lease.dial()
+
+    def connect_upstream(self, command: ConnectUpstream, flow: RelayedFlow) -> None:
+        """Connect to the server that the client chose, if the route allows it."""
+        self._choice = Choice(
+            self.services,
+            self.route,
+            command,
+            self._upstream_source,
+            on_connected=lambda server, target: self._chosen(command, flow, server, target),
+            on_failed=lambda error: self._not_chosen(command, flow, error),
+        )
+        self._choice.begin()
+
+    def _chosen(self, command: ConnectUpstream, flow: RelayedFlow, server: socket.socket, target: Endpoint) -> None:
+        self._choice = None
+        self._upstream_host = command.host
+        self.legs[Side.SERVER] = leg = self._server_leg(server, target)
+        self.core.targets[Side.SERVER] = replace(self.route.targets[Side.SERVER], loopback=is_this_host(target.address))
+        self.introduce(server, None)
+        if wanted("upstream_open"):
+            self.write("upstream_open", f"{self.peer} -> {command.host}, {target}")
+        socket_leg = LegSocket(self.services.loop, self.services.watcher, server)
+        implicit = self.route.server_tls.implicit
+        flow.upstream_connected(socket_leg, UpstreamConnected(command, leg), covered=implicit)
+
+    def _not_chosen(self, command: ConnectUpstream, flow: RelayedFlow, error: AlgError) -> None:
+        self._choice = None
+        self.write(error.reason, f"{self.peer} -> {command.host}:{command.port}: {error}")
+        flow.upstream_failed(CommandFailed(command, error))
+
+    def tls_engine(self, side: Side, flow: RelayedFlow) -> TlsEngine:
+        """TLS for a leg of this session; related flows resume what the master flow has agreed on, where they can.
+
+        Raises:
+            TlsError: the route has no TLS for that side.
+        """
+        if self._tls is None:
+            raise TlsError("this route has no TLS", reason="no_tls")
+        is_master = flow is self.master
+        if side is Side.SERVER:
+            session = None if is_master or self.master is None else self.master.tls_session(Side.SERVER)
+            return self._tls.initiator(self._upstream_host, session)
+        local = self._local.address
+        if is_master and self._tls.demands_resumption:
+            engine, self._tls_context = self._tls.session_acceptor(local)
+            return engine
+        return self._tls.acceptor(local, self._tls_context)
+
+    def handshake_timeouts(self) -> Timeouts:
+        """The deadlines of TLS handshakes."""
+        return self.services.timeouts(self.services.times.handshake)
 
     def report(self, report: Record) -> None:
         """Write a record that a plugin or the machine asked for."""
@@ -211,7 +330,10 @@ class RelayedSession:
         if flow is not self.master:
             return
         self._over = True
-        for number in list(self._listeners):
+        if self._choice:
+            self._choice.cancel()
+            self._choice = None
+        for number in list(self._leases):
             self.close_binding(number)
         if flow.error is not None and not isinstance(flow.error, ConnectError):
             self._end_related(flow.error)
@@ -230,7 +352,6 @@ class RelayedSession:
         self.flows.discard(flow)
         if flow is self.master:
             self._write_close("session_close", self.peer, flow, self.began)
-            self.master = None
         self._close_if_over()
 
     # Related flows.
@@ -293,8 +414,11 @@ class RelayedSession:
         for reason, told in self._refusals.items():
             if told > self.services.limits.records_per_session:
                 record(reason, f"{told} times in all", protocol=self.route.plugin.name, session=self.number)
-        for number in list(self._listeners):
+        for number in list(self._leases):
             self.close_binding(number)
+        if self.master:
+            self.master.discard()  # only now: it was told what came of its related flows
+            self.master = None
         self.core.close()
         self._on_closed(self)
 
