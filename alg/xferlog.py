@@ -70,9 +70,10 @@ def format_line(transfer: Transfer) -> str:
     """
     return " ".join(
         (
-            # `ctime`, in English whatever the locale: a day below 10 has a space before it, as with all of the servers.
+            # In English whatever the locale. A day below 10 has a space before it, as with wu-ftpd and vsftpd; ProFTPD
+            # writes a zero there.
             transfer.moment.ctime(),
-            # Whole seconds, and never 0: vsftpd and wu-ftpd do so, for programs that divide by it (ProFTPD writes 0).
+            # Whole seconds, and never 0: vsftpd and wu-ftpd do so, for programs that divide by it.
             str(max(1, int(transfer.seconds))),
             _to_word(transfer.remote_host),
             str(transfer.size),
