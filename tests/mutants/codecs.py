@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.mutants.table import Mutant
 
 CLIENT_HELLO, PROXY_HEADER = "alg/core/client_hello.py", "alg/core/proxy_protocol.py"
-HEADERS = "tests/core/test_proxy_protocol.py"
+XFERLOG = "alg/xferlog.py"
+HEADERS, LINES = "tests/core/test_proxy_protocol.py", "tests/test_xferlog.py"
 RECORDS, CONTENTS = "tests/core/test_client_hello.py", "tests/core/test_client_hello_contents.py"
 
 
@@ -113,5 +114,43 @@ CODEC_MUTANTS = (
         "return str(IPv6Address(value))",
         "return str(address)",
         (HEADERS,),
+    ),
+    # The transfer log: a name that a client made up must not become another line, or another field.
+    Mutant(
+        "transfer log: any character",
+        "T71",
+        XFERLOG,
+        'char if char.isprintable() and char != " " else "_"',
+        "char",
+        (LINES,),
+    ),
+    Mutant(
+        "transfer log: spaces", "T71", XFERLOG, 'char.isprintable() and char != " "', "char.isprintable()", (LINES,)
+    ),
+    Mutant(
+        "transfer log: ASCII alone has controls",
+        "T71",
+        XFERLOG,
+        'char.isprintable() and char != " "',
+        'char > " "',
+        (LINES,),
+    ),
+    Mutant("transfer log: an empty field", "T71", XFERLOG, ' or "?"', "", (LINES,)),
+    Mutant("transfer log: users as they are", "T71", XFERLOG, "_to_word(transfer.user)", "transfer.user", (LINES,)),
+    Mutant(
+        "transfer log: hosts as they are",
+        "T71",
+        XFERLOG,
+        "_to_word(transfer.remote_host)",
+        "transfer.remote_host",
+        (LINES,),
+    ),
+    Mutant(
+        "transfer log: no time at all",
+        "T71",
+        XFERLOG,
+        "max(1, int(transfer.seconds))",
+        "int(transfer.seconds)",
+        (LINES,),
     ),
 )
