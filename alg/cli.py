@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import click
 
 from alg import __version__, conversation, daemon, explain
+from alg.authority import Authority, default_directory
+from alg.certificates import show_time
 from alg.config import Overrides, load
 from alg.core.addresses import Address, parse_address
 from alg.core.errors import AlgError, BindError, ConfigError, ProtocolError
@@ -74,7 +76,7 @@ class _Seconds(_SecondsType):
 
 def _versions() -> str:
     parts = [f"alg {__version__}", f"Python {platform.python_version()}", f"{platform.system()} {platform.release()}"]
-    for name in ("pydantic", "click", "uvloop"):
+    for name in ("pydantic", "click", "uvloop", "cryptography"):
         try:
             parts.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -181,3 +183,44 @@ def explain_conversation(path: Path) -> None:
     except AlgError as error:
         _fail(error)
     sys.exit(0 if as_expected else 1)
+
+
+@main.group()
+def ca() -> None:
+    """The local CA, which signs certificates for where you have none. It is made when it is first needed."""
+
+
+def _open_authority() -> Authority:
+    try:
+        authority = Authority.open(default_directory())
+    except AlgError as error:
+        _fail(error)
+    if authority.is_new:
+        click.echo(f"alg: made a new local CA: {authority.path}", err=True)
+    return authority
+
+
+@ca.command(name="show")
+def show_authority() -> None:
+    """Show where the local CA is, whose it is, its fingerprint and how long it is valid."""
+    authority = _open_authority()
+    click.echo(f"path         {authority.path}")
+    click.echo(f"subject      {authority.subject}")
+    click.echo(f"SHA-256      {authority.fingerprint}")
+    click.echo(f"valid until  {show_time(authority.not_after)}")
+
+
+@ca.command(name="export")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
+def export_authority(out: Path | None) -> None:
+    """Write the local CA's certificate (PEM), for clients to trust. Its key stays where it is."""
+    authority = _open_authority()
+    if out is None:
+        click.echo(authority.certificate_pem, nl=False)
+        return
+    if out.resolve().parent == authority.path.resolve().parent:  # a slip there costs the key
+        _fail(AlgError(f"{out}: is in the local CA's own directory; name a file elsewhere"))
+    try:
+        out.write_bytes(authority.certificate_pem)
+    except OSError as error:
+        _fail(AlgError(f"{out}: cannot be written: {error.strerror or error}; name another file"))

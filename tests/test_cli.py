@@ -42,7 +42,8 @@ def test_version() -> None:
     result = alg("--version")
     assert result.exit_code == 0
     number = r"(\S+|not installed)"
-    line = rf"alg {re.escape(__version__)}, Python \S+, \S+ \S+, pydantic {number}, click {number}, uvloop {number}\n"
+    line = rf"alg {re.escape(__version__)}, Python \S+, \S+ \S+"
+    line += "".join(f", {name} {number}" for name in ("pydantic", "click", "uvloop", "cryptography")) + r"\n"
     assert re.fullmatch(line, result.stdout)
 
 
@@ -148,3 +149,46 @@ def test_help_names_the_grammar() -> None:
     result = alg("run", "-h")
     assert result.exit_code == 0
     assert "SCHEME://UPSTREAM_HOST[:PORT]" in " ".join(result.stdout.split())
+
+
+def test_the_local_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`alg ca show` makes it, and says so; `alg ca export` writes its certificate, never its key."""
+    monkeypatch.setenv("ALG_HOME", str(tmp_path / "alg"))
+    path, out = tmp_path / "alg" / "ca.pem", tmp_path / "out.pem"
+    shown = alg("ca", "show")
+    assert (shown.exit_code, shown.stderr) == (0, f"alg: made a new local CA: {path}\n")
+    assert re.fullmatch(
+        rf"path         {path}\n"
+        r"subject      CN=ALG local CA .*\n"
+        r"SHA-256      [0-9A-F]{2}(:[0-9A-F]{2}){31}\n"
+        r"valid until  \d{4}-\d\d-\d\d \d\d:\d\d UTC\n",
+        shown.stdout,
+    )
+    again = alg("ca", "show")
+    assert (again.stdout, again.stderr) == (shown.stdout, "")
+    exported = alg("ca", "export")
+    assert (exported.exit_code, exported.stdout, exported.stderr) == (0, path.read_text(), "")
+    assert "PRIVATE" not in exported.stdout
+    assert alg("ca", "export", "--out", out).output == ""
+    assert out.read_text() == exported.stdout
+
+
+def test_errors_of_the_local_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad CA is bad configuration; a file that cannot be written is a failure."""
+    monkeypatch.setenv("ALG_HOME", str(tmp_path))
+    out = tmp_path / "none" / "out.pem"
+    result = alg("ca", "export", "--out", out)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"alg: made a new local CA: {tmp_path}/ca.pem\n"
+        f"alg: {out}: cannot be written: No such file or directory; name another file\n"
+    )
+    key = (tmp_path / "ca-key.pem").read_bytes()
+    result = alg("ca", "export", "--out", tmp_path / "ca-key.pem")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"alg: {tmp_path}/ca-key.pem: is in the local CA's own directory; name a file elsewhere\n"
+    assert (tmp_path / "ca-key.pem").read_bytes() == key
+    (tmp_path / "ca-key.pem").chmod(0o644)
+    result = alg("ca", "show")
+    assert (result.exit_code, result.stdout) == (78, "")
+    assert "others may use the CA's key (mode 0644): chmod 600 " in result.stderr

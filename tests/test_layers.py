@@ -61,11 +61,14 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/relay/": ANY | {"alg", "alg.core", "alg.registry", "alg.settings"},
     "alg/mitm/": ANY | {"alg", "alg.core", "alg.registry", "alg.config", "alg.settings", "mitmproxy"},
     "alg/notify.py": ANY,
+    "alg/certificates.py": ANY | {"alg.core", "alg.x509"},
+    "alg/x509.py": PURE | {"alg.core", "alg.certificates", "cryptography", "datetime"},
+    "alg/authority.py": ANY | {"alg.core", "alg.certificates", "alg.x509"},
     "alg/daemon.py": ANY | {"alg.notify", "alg.registry", "alg.relay", "alg.settings", "uvloop"},
     "alg/__main__.py": frozenset({"alg.cli"}),
     "alg/cli.py": ANY
     | {"alg", "alg.core", "alg.conversation", "alg.explain", "alg.registry", "alg.config", "alg.routes"}
-    | {"alg.settings", "alg.daemon", "alg.relay", "click"},
+    | {"alg.settings", "alg.daemon", "alg.relay", "alg.authority", "alg.certificates", "click"},
     "plugins/": PURE | CODECS | {"alg.plugin"},
 }
 PURE_PLACES = ("alg/core/", "alg/plugin.py", "alg/testing.py", "alg/xferlog.py", "plugins/")
@@ -141,6 +144,8 @@ def test_a_file_imports_only_what_its_room_may(path: str) -> None:
             ("alg/mitm/x.py", "import alg.relay.server"),
             ("alg/relay/x.py", "from alg import cli"),
             ("alg/cli.py", "import mitmproxy"),
+            ("alg/certificates.py", "import cryptography"),
+            ("alg/x509.py", "import os"),
         ),
     ],
 )
