@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .gateway import Gateway
+from .gateway import Gateway, Orders, plain_orders
 from .namespaces import Lab
 from .processes import LabError
 from .servers import Site
@@ -28,12 +28,14 @@ class Rig:
 
 
 @contextmanager
-def built_rig(mode: str, size: int, parent: Path | None = None) -> Iterator[Rig]:
-    """Build everything but the server, and take it down whatever happens."""
+def built_rig(
+    mode: str, size: int, parent: Path | None = None, orders: Callable[[Path], Orders] = plain_orders
+) -> Iterator[Rig]:
+    """Build everything but the server, and take it down whatever happens; `orders` are for the gateway."""
     with tempfile.TemporaryDirectory(prefix="alg-peers-", dir=parent) as folder:
         scratch = Path(folder)
         site = Site(scratch, size)
-        with Lab(mode == "direct", site.etc_files()) as lab, Gateway(lab, mode) as gateway:
+        with Lab(mode == "direct", site.etc_files()) as lab, Gateway(lab, mode, orders(scratch)) as gateway:
             rig = Rig(lab, gateway, site, scratch)
             yield rig
             rig.complaints.extend(gateway.finish())
