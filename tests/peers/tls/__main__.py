@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tests.peers import install
 from tests.peers.gateway import MODES
+from tests.peers.processes import LabError
 from tests.peers.rig import guarded
 
-from . import matrix
+from . import cells, matrix
 
 
 def main() -> int:
@@ -18,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.peers.tls", description=matrix.__doc__)
     parser.add_argument("--install", action="store_true", help="fetch servers and clients, then stop")
     parser.add_argument("--gateway", choices=MODES, default="alg", help="direct: no gateway, to see what fails anyway")
+    parser.add_argument("--table", choices=("matrix", "cells"), default="matrix", help="cells: legs that differ")
     parser.add_argument("--only", default="", metavar="WORDS", help="e.g. vsftpd, curl/explicit, '/P/passive 1.3'")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every result as JSON")
     options = parser.parse_args()
@@ -26,6 +28,10 @@ def main() -> int:
         if options.install:
             install.install()
             return 0
+        if options.table == "cells":
+            if options.gateway == "direct":
+                raise LabError("--table cells is about the gateway: it has no direct mode")
+            return cells.run_cells(options.only)
         return matrix.run_matrix(options.gateway, options.only, options.json)
 
     return guarded(work)

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.peers.install import server_modules
 from tests.peers.namespaces import SERVER
 from tests.peers.servers import FTP_PORT, PASSWORD, USER, Server, Site, start_proftpd, start_pureftpd, start_vsftpd
+from tests.peers.servers import SERVERS as PLAIN_SERVERS
 
 IMPLICIT_PORT = 990
 
@@ -69,6 +70,7 @@ implicit_ssl={implicit}
 PROFTPD = """\
 ModulePath {modules}
 LoadModule mod_tls.c
+DelayEngine off
 TLSEngine on
 TLSLog {scratch}/proftpd-tls.log
 TLSProtocol TLSv{version}
@@ -150,7 +152,10 @@ SERVER_NOTES = (
 
 
 def tls_server(name: str, service: Service, certificate: Path) -> Server:
-    """A server of the lab that serves like this."""
+    """A server of the lab that serves like this; plainly, it is the one of the table without TLS."""
+
+    if service.security == "plain":
+        return next(server for server in PLAIN_SERVERS if server.name == name)
 
     def command(site: Site, scratch: Path) -> list[str]:
         return SERVERS[name](service, certificate, site, scratch)
