@@ -5,6 +5,7 @@ In direct mode there is none: the same calls then lead to the server itself.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -24,10 +25,11 @@ START_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Orders:
-    """What the gateway is told: what follows `alg run`, and how many routes that makes."""
+    """What the gateway is told: what follows `alg run`, how many routes that makes, where its own files are."""
 
     arguments: tuple[str, ...]
     routes: int
+    home: Path | None = None
 
 
 def route(scheme: str, inside: str, port: int, outside: str, server_port: int) -> str:
@@ -57,7 +59,8 @@ class Gateway:
     def __enter__(self) -> Self:
         if self._mode == "alg":
             command = self._lab.gateway.command(sys.executable, "-m", "alg", "run", *self._orders.arguments)
-            self._process = Process(command, "alg run", cwd=CHECKOUT)
+            home = {"ALG_HOME": str(self._orders.home)} if self._orders.home else {}
+            self._process = Process(command, "alg run", cwd=CHECKOUT, env={**os.environ, **home})
             try:
                 self._process.wait_for_lines(r"\bready: ftps? ", self._orders.routes, START_SECONDS)
             except BaseException:

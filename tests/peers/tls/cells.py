@@ -19,9 +19,9 @@ from tests.peers.processes import LabError, Process
 from tests.peers.rig import built_lab, summary
 from tests.peers.servers import FTP_PORT, Site
 
-from .certificates import Certificates, make_certificates
+from .certificates import make_certificates
 from .clients import TlsTransfer
-from .gateway import control_ports
+from .gateway import CERTIFICATES, control_ports
 from .known import KNOWN
 from .plan import Cell, first_fit
 from .runner import COMMANDS, Outcome, Runner, leg
@@ -69,13 +69,13 @@ class Result:
 class Table:
     """Makes the trips in a lab."""
 
-    def __init__(self, lab: Lab, site: Site, scratch: Path, runner: Runner, server_tap: Tap) -> None:
+    def __init__(self, lab: Lab, site: Site, scratch: Path, runner: Runner, server_tap: Tap, mint: bool) -> None:
         self._lab = lab
         self._site = site
         self._scratch = scratch
         self._runner = runner
         self._server_tap = server_tap
-        self._certificates: Certificates = make_certificates(scratch / "certificates")
+        self._certificates = make_certificates(scratch / CERTIFICATES, mint)
         self.complaints: list[str] = []
 
     def results(self, trips: list[Trip]) -> Iterator[Result]:
@@ -116,7 +116,7 @@ class Table:
             security=client.security,
             protection=client.protection,
             version=client.version,
-            authority=self._certificates.authority,
+            authority=self._certificates.trusted,
         )
         legs = leg(client, shape.client_mode), leg(shape.legs[1], shape.server_mode)
         return self._runner.transfer(trip.client, transfer, legs, (gateway, server), TRANSFER_SECONDS)
@@ -155,7 +155,7 @@ def table(trips: list[Trip], results: dict[Trip, Result]) -> str:
     return "\n".join(lines)
 
 
-def run_cells(only: str) -> int:
+def run_cells(only: str, mint: bool) -> int:
     """Run, print the table, return the exit status: 0 only if nothing failed."""
     trips = planned(only)
     if not trips:
@@ -167,7 +167,7 @@ def run_cells(only: str) -> int:
             closing(Runner(lab, mover, control_ports("alg"))) as runner,
             closing(Tap(lab.server, FTP_PORT)) as server_tap,
         ):
-            work = Table(lab, site, scratch, runner, server_tap)
+            work = Table(lab, site, scratch, runner, server_tap, mint)
             for result in work.results(trips):
                 results[result.trip] = result
                 if result.problem:

@@ -6,10 +6,12 @@ ends the connection.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.peers.install import CHECKOUT
 from tests.peers.namespaces import GATEWAY_INSIDE, SERVER
 from tests.peers.processes import run
 
@@ -19,28 +21,50 @@ DAYS = "7"
 
 @dataclass(frozen=True)
 class Certificates:
-    """PEM files; those of server and gateway hold certificate and private key."""
+    """PEM files in a folder; those of server and gateway hold certificate and private key."""
 
-    authority: Path
-    server: Path
-    gateway: Path
+    folder: Path
+    # Whether the gateway has its own authority make what it shows; clients then trust that one only.
+    minted: bool = False
+
+    @property
+    def authority(self) -> Path:
+        """The lab's authority, which signed the servers' certificate."""
+        return self.folder / "authority.pem"
+
+    @property
+    def server(self) -> Path:
+        """What servers show."""
+        return self.folder / "server.pem"
+
+    @property
+    def gateway(self) -> Path:
+        """What the gateway shows, unless it mints."""
+        return self.folder / "gateway.pem"
+
+    @property
+    def trusted(self) -> Path:
+        """The authority that clients trust."""
+        return self.folder / "minting.pem" if self.minted else self.authority
 
 
-def make_certificates(folder: Path) -> Certificates:
+def make_certificates(folder: Path, mint: bool = False) -> Certificates:
     """Make an authority and both certificates in a new folder."""
     folder.mkdir()
-    authority, key = folder / "authority.pem", folder / "authority.key"
+    certificates = Certificates(folder, mint)
+    key = folder / "authority.key"
     extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
-    make(authority, key, "/CN=peer lab authority", extensions)
-    return Certificates(
-        authority,
-        leaf(folder / "server.pem", authority, key, "server", SERVER.values()),
-        leaf(folder / "gateway.pem", authority, key, "gateway", GATEWAY_INSIDE.values()),
-    )
+    make(certificates.authority, key, "/CN=peer lab authority", extensions)
+    leaf(certificates.server, certificates.authority, key, "server", SERVER.values())
+    leaf(certificates.gateway, certificates.authority, key, "gateway", GATEWAY_INSIDE.values())
+    if mint:
+        export = (sys.executable, "-m", "alg", "ca", "export", "--out", str(certificates.trusted))
+        run("env", f"ALG_HOME={folder}", *export, cwd=CHECKOUT)
+    return certificates
 
 
-def leaf(file: Path, authority: Path, authority_key: Path, name: str, addresses: Iterable[str]) -> Path:
-    """Have a certificate signed for a host name and addresses; return the file with its key behind it."""
+def leaf(file: Path, authority: Path, authority_key: Path, name: str, addresses: Iterable[str]) -> None:
+    """Have a certificate signed for a host name and addresses; its key stands behind it."""
     key = file.with_suffix(".key")
     alternatives = ",".join([f"DNS:{name}", *(f"IP:{address}" for address in addresses)])
     extensions = (
@@ -52,7 +76,6 @@ def leaf(file: Path, authority: Path, authority_key: Path, name: str, addresses:
     make(file, key, f"/CN={name}", extensions, "-CA", str(authority), "-CAkey", str(authority_key))
     file.write_text(file.read_text() + key.read_text())
     file.chmod(0o600)
-    return file
 
 
 def make(file: Path, key: Path, subject: str, extensions: Iterable[str], *signer: str) -> None:

@@ -53,6 +53,8 @@ class Pattern:
     mode: str = ""
     version: str = ""
     direction: str = ""
+    # Whether it fails in some runs only.
+    by_chance: bool = False
 
     def fits(self, cell: Cell) -> bool:
         """Whether the cell is one of these; several words in one place are alternatives."""

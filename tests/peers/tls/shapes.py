@@ -17,7 +17,7 @@ from tests.peers.gateway import GATEWAY_PORT, Orders, route
 from tests.peers.namespaces import GATEWAY_INSIDE, SERVER
 
 from .certificates import Certificates
-from .gateway import tls_options
+from .gateway import tls_orders
 from .services import Service
 
 PLAIN = Service("plain")
@@ -80,7 +80,7 @@ class Shape:
         lines += ["[routes.lab.options]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
         file.write_text("\n".join(lines) + "\n")
         upstream = "never" if server == PLAIN else "require"
-        return Orders(("--config", str(file), *tls_options(certificates, upstream)), 1)
+        return tls_orders(certificates, upstream, "--config", str(file), routes=1)
 
 
 def shapes() -> Iterator[Shape]:
