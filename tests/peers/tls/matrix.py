@@ -133,7 +133,7 @@ def table(results: list[Result]) -> str:
         cell = result.cell
         row = squares.setdefault((cell.server, cell.client, cell.version), {})
         row.setdefault((cell.security, cell.protection, cell.mode), []).append(result)
-    heads = [f"{security[:4]} {protection} {mode[:4]}" for security, protection, mode in COLUMNS]
+    heads = [f"{security[:2]} {protection} {mode}" for security, protection, mode in COLUMNS]
     lines = [f"{'server':13}{'client':13}{'TLS':5}" + "".join(f"{head:13}" for head in heads).rstrip()]
     order = [*SERVERS, *CLIENTS]
     rows = sorted(squares.items(), key=lambda item: (order.index(item[0][0]), order.index(item[0][1]), item[0][2]))
@@ -145,7 +145,7 @@ def table(results: list[Result]) -> str:
 
 def notes(results: list[Result], direct: bool) -> list[str]:
     """What the words of the table mean, with counts."""
-    lines = [SERVER_NOTES]
+    lines = ["ex, im: explicit, implicit TLS; P, C: PROT, data encrypted or clear", SERVER_NOTES]
     refused = Counter(result.cell.server for result in results if result.status == "refused")
     if refused:
         told = ", ".join(f"{server} {count}" for server, count in refused.items())

@@ -41,7 +41,9 @@ class Service:
     @property
     def label(self) -> str:
         """For messages."""
-        return " ".join(filter(None, (self.security, self.protection, self.version)))
+        if self.security == "plain":
+            return self.security
+        return f"{self.security} {self.protection} {self.version}"
 
 
 # OpenSSL reads it in every server that uses the system's library, also where the server has no setting.

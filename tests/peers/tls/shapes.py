@@ -1,6 +1,6 @@
 """What the gateway may be told to do between two legs, as shapes: rows of the second table.
 
-Three groups: plain or TLS, PROT C or P, on each leg; IPv4 or IPv6 on each leg; how the data connection
+Three groups: plain, explicit or implicit TLS, PROT C or P, on each leg; IPv4 or IPv6 on each leg; how the data connection
 comes about at the server, whatever the client asks for. The legs speak different versions of TLS,
 so neither can be taken for the other.
 """
@@ -13,16 +13,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.gateway import GATEWAY_PORT, Orders, route
+from tests.peers.gateway import Orders, route
 from tests.peers.namespaces import GATEWAY_INSIDE, SERVER
 
 from .certificates import Certificates
-from .gateway import tls_orders
+from .gateway import control_ports, tls_orders
 from .services import Service
 
 PLAIN = Service("plain")
-CLIENT_LEGS = (PLAIN, Service("explicit", "C", "1.3"), Service("explicit", "P", "1.3"))
-SERVER_LEGS = (PLAIN, Service("explicit", "C", "1.2"), Service("explicit", "P", "1.2"))
+CLIENT_LEGS, SERVER_LEGS = (
+    (
+        PLAIN,
+        Service("explicit", "C", version),
+        Service("explicit", "P", version),
+        Service("implicit", "P", version),
+    )
+    for version in ("1.3", "1.2")
+)
 BOTH_PLAIN = (PLAIN, PLAIN)
 BOTH_PRIVATE = (CLIENT_LEGS[2], SERVER_LEGS[2])
 
@@ -67,17 +74,20 @@ class Shape:
 
     def orders(self, scratch: Path, certificates: Certificates) -> Orders:
         """What the gateway is told: the legs' security on the command line, the rest in a file."""
-        server = self.legs[1]
-        file = scratch / "gateway.toml"
+        client, server = self.legs
         inside, outside = GATEWAY_INSIDE[self.families[0]], SERVER[self.families[1]]
-        protections = {True: "require", False: "never"}
-        settings = {
+        port = control_ports("alg")[client.security]
+        options = {
             "client_data_tls": "client",
-            "server_data_tls": protections[server.private],
+            "server_data_tls": "require" if server.private else "never",
             "server_data_mode": self.policy,
         }
-        lines = ["[routes.lab]", f'route = "{route("ftp", inside, GATEWAY_PORT, outside, server.port)}"']
-        lines += ["[routes.lab.options]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
+        lines = ["[routes.lab]", f'route = "{route("ftp", inside, port, outside, server.port)}"']
+        lines += ["[routes.lab.options]", *(f"{key} = {json.dumps(value)}" for key, value in options.items())]
+        for side, service in (("client", client), ("server", server)):
+            if service.security == "implicit":
+                lines += [f"[routes.lab.{side}]", "tls = { implicit = true }"]
+        file = scratch / "gateway.toml"
         file.write_text("\n".join(lines) + "\n")
         upstream = "never" if server == PLAIN else "require"
         return tls_orders(certificates, upstream, "--config", str(file), routes=1)
