@@ -47,14 +47,20 @@ class Certificates:
         """The authority that clients trust."""
         return self.folder / "minting.pem" if self.minted else self.authority
 
+    @property
+    def foreign(self) -> Path:
+        """An authority that signed nothing: a client that trusts it alone must refuse everyone."""
+        return self.folder / "foreign.pem"
+
 
 def make_certificates(folder: Path, mint: bool = False) -> Certificates:
-    """Make an authority and both certificates in a new folder."""
+    """Make the authorities and both certificates in a new folder."""
     folder.mkdir()
     certificates = Certificates(folder, mint)
     key = folder / "authority.key"
     extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
     make(certificates.authority, key, "/CN=peer lab authority", extensions)
+    make(certificates.foreign, folder / "foreign.key", "/CN=foreign authority", extensions)
     leaf(certificates.server, certificates.authority, key, "server", SERVER.values())
     leaf(certificates.gateway, certificates.authority, key, "gateway", GATEWAY_INSIDE.values())
     if mint:

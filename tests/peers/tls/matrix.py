@@ -67,7 +67,7 @@ class Table:
             ) as run:
                 self._rig.lab.check_isolation(service.port)
                 yield from (self._judge(cell, run) for cell in mine if cell not in gaps)
-                yield from self._refusals(mine[0], service, run)
+                yield from self._refusals(mine, service, run)
 
     def _judge(self, cell: Cell, server: Process) -> Result:
         known = first_fit(KNOWN, cell)
@@ -80,7 +80,7 @@ class Table:
             return Result(cell, "FAIL", outcome.problem, outcome.seconds, outcome.details)
         return Result(cell, "ok", seconds=outcome.seconds)
 
-    def _transfer(self, cell: Cell, server: Process, limit: float) -> Outcome:
+    def _transfer(self, cell: Cell, server: Process, limit: float, authority: Path | None = None) -> Outcome:
         service = Service(cell.security, cell.protection, cell.version)
         transfer = TlsTransfer(
             COMMANDS[cell.mode, 4],
@@ -92,22 +92,30 @@ class Table:
             security=cell.security,
             protection=cell.protection,
             version=cell.version,
-            authority=self._certificates.trusted,
+            authority=authority or self._certificates.trusted,
         )
         wanted = leg(service, cell.mode)
         return self._runner.transfer(cell.client, transfer, (wanted, wanted), (self._rig.gateway, server), limit)
 
-    def _refusals(self, first: Cell, service: Service, server: Process) -> Iterator[Result]:
-        """The server must refuse what is less secure: a plain login, plain data where it demands TLS."""
+    def _refusals(self, cells: list[Cell], service: Service, server: Process) -> Iterator[Result]:
+        """What must not work: a plain login, plain data where TLS is demanded, a certificate of unknown origin."""
         if service.security != "explicit" or not service.private:
             return
-        cell = replace(first, client="ftplib", mode="passive", direction="download")
-        for weaker in (replace(cell, security="plain"), replace(cell, protection="C")):
+        first = replace(cells[0], client="ftplib", mode="passive", direction="download")
+        for weaker in (replace(first, security="plain"), replace(first, protection="C")):
             outcome = self._transfer(weaker, server, TRANSFER_SECONDS)
-            if outcome.problem and re.search(r"ftplib\.error_(perm|temp|reply): [45]", outcome.said):
-                yield Result(weaker, "refused")
-            else:
-                yield Result(weaker, "FAIL", "the server should have refused it", 0.0, outcome.details)
+            yield refused(weaker, outcome, r"ftplib\.error_(perm|temp|reply): [45]")
+        for client in dict.fromkeys(cell.client for cell in cells):
+            cell = replace(first, client=client)
+            outcome = self._transfer(cell, server, TRANSFER_SECONDS, self._certificates.foreign)
+            yield refused(cell, outcome, r"(?i)certificate.*(problem|verif|not trusted)")
+
+
+def refused(cell: Cell, outcome: Outcome, words: str) -> Result:
+    """Whether a transfer that must not work did not, for the right reason."""
+    if outcome.problem and re.search(words, outcome.said):
+        return Result(cell, "refused")
+    return Result(cell, "FAIL", f"it should have been refused with words like {words}", 0.0, outcome.details)
 
 
 def served_by(cell: Cell) -> tuple[str, Service]:
@@ -149,7 +157,7 @@ def notes(results: list[Result], direct: bool) -> list[str]:
     refused = Counter(result.cell.server for result in results if result.status == "refused")
     if refused:
         told = ", ".join(f"{server} {count}" for server, count in refused.items())
-        lines.append(f"refused as they should be, plain logins and plain data where TLS is demanded: {told}")
+        lines.append(f"refused as they should be, plain logins, plain data, certificates of unknown origin: {told}")
     gaps = {first_fit(GAPS, result.cell) for result in results if result.status == "n/a"}
     lines += [f"n/a: {gap}" for gap in GAPS if gap in gaps]
     for known in KNOWN:

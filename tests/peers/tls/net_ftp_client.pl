@@ -18,7 +18,7 @@ my $ftp = Net::FTP->new(
     SSL_verify_mode => 1,
 ) or die "no connection: $@";
 if ($security eq 'explicit') {
-    $ftp->starttls or die 'no TLS: ' . $ftp->message;
+    $ftp->starttls or die "no TLS: $IO::Socket::SSL::SSL_ERROR";
 }
 $ftp->login($user, $password) or die 'no login: ' . $ftp->message;
 if ($security ne 'plain') {
