@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from alg import __version__, conversation, daemon, explain
+from alg import __version__, conversation, daemon, explain, transfer_log
 from alg.authority import Authority, default_directory
 from alg.certificates import show_time
 from alg.config import Overrides, load
@@ -169,8 +169,9 @@ def run(config: Path | None, **options: object) -> None:
     """Relay the routes until SIGTERM; a second SIGTERM stops at once."""
     registry = Registry()
     settings = _load(config, registry, options)
-    records.set_up(style=settings.log_format, level=settings.log_level)
     try:
+        further = transfer_log.open_log(settings.xferlog) if settings.xferlog else None
+        records.set_up(style=settings.log_format, level=settings.log_level, further=further)
         drained = daemon.run(settings, registry)
     except AlgError as error:
         _fail(error)

@@ -85,11 +85,15 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def set_up(*, style: str, level: str, stream: TextIO | None = None) -> None:
-    """Send records to a stream (default: stderr) in that style (`text` or `json`)."""
+def set_up(*, style: str, level: str, stream: TextIO | None = None, further: logging.Handler | None = None) -> None:
+    """Send records to a stream (default: stderr) in that style (`text` or `json`), and all of them to a further handler."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    handler.setLevel(level.upper())
     LOGGER.handlers = [handler]
     LOGGER.propagate = False
     LOGGER.setLevel(level.upper())
+    if further is not None:
+        LOGGER.addHandler(further)
+        LOGGER.setLevel(min(LOGGER.level, DECISION))
     logging.raiseExceptions = False  # a reader of stderr that went away must not fill it with tracebacks
