@@ -30,7 +30,7 @@ from alg.core.events import (
 from alg.plugin import Endpoint, Pipeline, PolicyError, Side, Stream, StreamPlugin
 from alg.testing import Playbook
 from tests.core.test_flow_failures import Raising
-from tests.machines import FROM_CLIENT, FROM_SERVER, LISTENER, TARGET, Echo, aborted, make_machine, started
+from tests.machines import FROM_CLIENT, FROM_SERVER, OPENED, TARGET, TLS, Echo, aborted, make_machine, started
 
 
 class Announcing(Echo):
@@ -71,7 +71,7 @@ def test_1_the_port_exists_before_the_bytes() -> None:
     assert machine.wants_data(Side.SERVER)
     assert machine.receive(FROM_SERVER) == [SendData(Side.CLIENT, b"y\n")]
     assert machine.receive(FROM_CLIENT) == []
-    report, *sent = machine.receive(BindingOpened(1, LISTENER))
+    report, *sent = machine.receive(BindingOpened(1, OPENED))
     assert isinstance(report, ReportRewrite)
     assert sent == [SendData(Side.SERVER, each) for each in (b"10.77.1.1 20001\n", b"after\n", b"x\n")]
 
@@ -122,7 +122,7 @@ def test_3_state_before_match() -> None:
     assert not talk.expectations
     talk.server(b"at 5000\n")
     assert talk.to_client == b"at 5000\nat 20001\n"
-    assert [each.target for each in talk.expectations] == [TARGET]
+    assert [each.targets for each in talk.expectations] == [(TARGET,)]
 
 
 def test_4_local_replies_do_not_overtake() -> None:
@@ -248,8 +248,8 @@ errors = st.sampled_from([BindError("no"), TlsError("no"), ConnectError("no")])
 events = st.one_of(
     st.builds(DataReceived, sides, words),
     st.builds(EofReceived, sides),
-    st.builds(BindingOpened, st.integers(1, 3), st.just(LISTENER)),
-    st.builds(TlsStarted, sides),
+    st.builds(BindingOpened, st.integers(1, 3), st.just(OPENED)),
+    st.builds(TlsStarted, sides, st.just(TLS)),
     st.builds(CommandFailed, st.integers(1, 3) | sides, errors),
     st.builds(ConnectionLost, sides, errors),
 )
