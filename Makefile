@@ -40,6 +40,8 @@ peers: $(READY)
 	$(BIN)/python -m tests.peers
 	$(BIN)/python -m tests.peers.odd
 	$(BIN)/python -m tests.peers.big
+	$(BIN)/python -m tests.peers.tls
+	$(BIN)/python -m tests.peers.tls --table cells
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench --install

@@ -114,6 +114,41 @@ def _settings_options(command: F) -> F:
             metavar="SECONDS",
             help="Time for sessions to finish after SIGTERM (default 30).",
         ),
+        click.option(
+            "--tls",
+            metavar="mint|CERT.pem|pass|never",
+            help="TLS toward clients: by certificates of a local CA (see: alg ca), by this certificate with its key, "
+            "passed on untouched, or none (the default).",
+        ),
+        click.option(
+            "--upstream-tls",
+            type=click.Choice(["client", "require", "never"]),
+            help="TLS toward the server: as the client does (the default), always, or never.",
+        ),
+        click.option(
+            "--upstream-ca",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Verify the server against these CA certificates, and not the system's.",
+        ),
+        click.option("--upstream-insecure", is_flag=True, help="Do not verify the server's certificate."),
+        click.option(
+            "--allow-upstream",
+            multiple=True,
+            metavar="HOST[:PORT]|NETWORK",
+            help="A server that clients may choose where the route says * (may be given several times).",
+        ),
+        click.option(
+            "--proxy-protocol",
+            type=click.Choice(["v1", "v2"]),
+            help="Tell the server who its client is, by this header.",
+        ),
+        click.option(
+            "--xferlog",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Add a line to this file for each transfer.",
+        ),
         click.option("--log-format", type=click.Choice(["text", "json"]), help="Default: text."),
         click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Default: info."),
     ):

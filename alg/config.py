@@ -11,90 +11,22 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from alg.core.addresses import Address, Network, parse_address
-from alg.core.errors import ConfigError, ProtocolError
+from alg.core.addresses import Address
+from alg.core.errors import ConfigError
 from alg.core.model import PortRange, Realm, Side
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import LeaseLimits, TargetRules
+from alg.core.proxy_protocol import ProxyVersion
 from alg.registry import Registry
-from alg.routes import parse_ports, parse_route
+from alg.routes import parse_allowed, parse_route
 from alg.settings import Limits, LogFormat, LogLevel, Route, Settings, Times
-
-
-def _from_text(parse: Callable[[str], object]) -> PlainValidator:
-    """A validator that takes text only, and says what is wrong with it."""
-
-    def validate(value: object) -> object:
-        if not isinstance(value, str):
-            raise ValueError(f"must be text, not {type(value).__name__}")  # noqa: TRY004 - pydantic collects ValueErrors
-        try:
-            return parse(value)
-        except ProtocolError as error:
-            raise ValueError(str(error)) from None
-
-    return PlainValidator(validate)
-
-
-_Address = Annotated[Address, _from_text(parse_address)]
-_Network = Annotated[Network, _from_text(ip_network)]
-_Ports = Annotated[PortRange, _from_text(parse_ports)]
-_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-_Count = Annotated[int, Field(ge=1)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
-
-
-class _SideTable(_Table):
-    bind: _Address | None = None
-    advertise: _Address | None = None
-    ports: _Ports | None = None
-    targets: tuple[_Network, ...] = ()
-    min_port: Annotated[int, Field(ge=0, le=65535)] = 1024
-
-
-class _RouteTable(_Table):
-    route: str
-    client: _SideTable = _SideTable()
-    server: _SideTable = _SideTable()
-    options: dict[str, object] = Field(default_factory=dict)
-
-
-class _TimesTable(_Table):
-    connect: _Seconds = 10.0
-    idle: _Seconds = 900.0
-    resolve: _Seconds = 30.0
-
-
-class _LimitsTable(_Table):
-    sessions: _Count = 100_000
-    sessions_per_client: _Count = 10_000
-    flows_per_session: _Count = 64
-    records_per_session: _Count = 100
-    leases: _Count = 4096
-    leases_per_client: _Count = 256
-    leases_per_session: _Count = 16
-
-
-class _File(_Table):
-    ports: _Ports | None = None
-    advertise_client: _Address | None = None
-    advertise_server: _Address | None = None
-    drain: _Seconds | None = None
-    log_format: LogFormat | None = None
-    log_level: LogLevel | None = None
-    times: _TimesTable = _TimesTable()
-    limits: _LimitsTable = _LimitsTable()
-    routes: dict[str, _RouteTable] = Field(default_factory=dict)
+from alg.tables import STRICT, FileTable, RouteTable
+from alg.tls_options import client_tls, server_tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +40,14 @@ class Overrides:
     drain: float | None = None
     log_format: LogFormat | None = None
     log_level: LogLevel | None = None
+    tls: str | None = None
+    """`mint`, a certificate file, `pass` or `never`."""
+    upstream_tls: str | None = None
+    upstream_ca: Path | None = None
+    upstream_insecure: bool = False
+    allow_upstream: tuple[str, ...] = ()
+    proxy_protocol: str | None = None
+    xferlog: Path | None = None
 
 
 def load(path: Path | None, registry: Registry, overrides: Overrides) -> Settings:
@@ -117,12 +57,12 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
         ConfigError: with all that is wrong, one line each.
     """
     errors: list[str] = []
-    file = _read(path, errors) if path else _File()
+    file = _read(path, errors) if path else FileTable()
     tables = {f"{path}: routes.{name}": table for name, table in file.routes.items()}
     routes: list[Route] = []
-    for where, table in [*((None, _RouteTable(route=text)) for text in overrides.routes), *tables.items()]:
+    for where, table in [*((None, RouteTable(route=text)) for text in overrides.routes), *tables.items()]:
         try:
-            routes.append(_route(table, file, overrides, registry))
+            routes.append(_route(table, file, overrides, registry, (path.parent if where and path else Path())))
         except ConfigError as error:
             errors += [f"{where}.{line}" if where else line.removeprefix("route: ") for line in str(error).splitlines()]
     if not routes and not errors:
@@ -135,6 +75,7 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
         routes=tuple(routes),
         times=Times(
             connect=file.times.connect,
+            handshake=file.times.handshake,
             idle=file.times.idle,
             drain=overrides.drain or file.drain or Times().drain,
             resolve=file.times.resolve,
@@ -148,10 +89,11 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
         ),
         log_format=overrides.log_format or file.log_format or "text",
         log_level=overrides.log_level or file.log_level or "info",
+        xferlog=overrides.xferlog or (Path(file.xferlog) if file.xferlog else None),
     )
 
 
-def _read(path: Path, errors: list[str]) -> _File:
+def _read(path: Path, errors: list[str]) -> FileTable:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -162,36 +104,53 @@ def _read(path: Path, errors: list[str]) -> _File:
         raise ConfigError(f"{path}: is no TOML: {error}") from None
     try:
         # As JSON: strict about types, yet an array may become a tuple and a text an enumeration.
-        return _File.model_validate_json(json.dumps(table, default=str))
+        return FileTable.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         errors += [f"{path}: {line}" for line in _explain(error, _known_keys)]
-        return _File(routes=_good_routes(table))
+        return FileTable(routes=_good_routes(table))
 
 
-def _good_routes(table: dict[str, object]) -> dict[str, _RouteTable]:
+def _good_routes(table: dict[str, object]) -> dict[str, RouteTable]:
     """The routes of a file that is wrong elsewhere, so that what is wrong within them is told too."""
     routes = table.get("routes")
     good = {}
     for name, route in routes.items() if isinstance(routes, dict) else ():
         with contextlib.suppress(ValidationError):  # those have been told already
-            good[name] = _RouteTable.model_validate_json(json.dumps(route, default=str))
+            good[name] = RouteTable.model_validate_json(json.dumps(route, default=str))
     return good
 
 
-def _route(table: _RouteTable, file: _File, overrides: Overrides, registry: Registry) -> Route:
-    """Make a route of its table; errors begin with the key within the table."""
+def _route(table: RouteTable, file: FileTable, overrides: Overrides, registry: Registry, folder: Path) -> Route:
+    """Make a route of its table; errors begin with the key within the table. Files are named as seen from `folder`."""
     try:
         route = parse_route(table.route, registry)
+        allowed = tuple(map(parse_allowed, overrides.allow_upstream)) or table.upstreams
     except ConfigError as error:
         raise ConfigError(f"route: {error}") from None
+    if route.upstream is None and not allowed:
+        raise ConfigError("upstreams: the client chooses its server here, but none is allowed; list those that are")
+    if route.upstream is not None and allowed:
+        raise ConfigError(f"upstreams: {route.upstream} is the only one; write * in its place to let clients choose")
     advertise = {
         Side.CLIENT: overrides.advertise_client or table.client.advertise or file.advertise_client,
         Side.SERVER: overrides.advertise_server or table.server.advertise or file.advertise_server,
     }
     tables = {Side.CLIENT: table.client, Side.SERVER: table.server}
     ports = overrides.ports, file.ports, Realm().ports
+    proxy_protocol = overrides.proxy_protocol or table.server.proxy_protocol
     return replace(
         route,
+        client_tls=client_tls(route, table.client.tls, overrides.tls, folder),
+        server_tls=server_tls(
+            route,
+            table.server.tls,
+            policy=overrides.upstream_tls,
+            ca=overrides.upstream_ca,
+            insecure=overrides.upstream_insecure,
+            folder=folder,
+        ),
+        allowed=allowed,
+        proxy_protocol=ProxyVersion(proxy_protocol) if proxy_protocol else None,
         config=plugin_config(route.plugin, table.options),
         realms={
             side: Realm(each.bind, advertise[side], ports[0] or each.ports or ports[1] or ports[2])
@@ -214,7 +173,7 @@ def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) 
         return None
     if not is_dataclass(config_type):
         raise ConfigError(f"options: plugin {plugin.name} is at fault: its config_type is no dataclass")
-    checked = pydantic.dataclasses.dataclass(frozen=True, config=_STRICT)(config_type)
+    checked = pydantic.dataclasses.dataclass(frozen=True, config=STRICT)(config_type)
     known = [each.name for each in fields(config_type)]
     try:
         return TypeAdapter(checked).validate_json(json.dumps(table, default=str))
@@ -250,9 +209,9 @@ def _explain(
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys of the table in which an unknown key was found."""
-    table: type[BaseModel] = _File
+    table: type[BaseModel] = FileTable
     if location[0] == "routes" and len(location) > 2:
-        table, location = _RouteTable, location[2:]
+        table, location = RouteTable, location[2:]
     for part in location[:-1]:
         kind = table.model_fields[str(part)].annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):

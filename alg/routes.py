@@ -1,19 +1,23 @@
 """The grammar of a route in one string: `SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT`.
 
-SCHEME is the name of a plugin, or `module:Class` for one that is not packaged yet. The same string stands on the
+SCHEME is the name of a plugin, the name that it has with TLS from the first byte (`ftps`), or `module:Class` for one
+that is not packaged yet. With `*` as upstream the client chooses, out of those that are allowed. The same string stands on the
 command line and in the configuration file. With LISTEN_PORT 0 the system chooses a free port; the line that says
 `ready:` names it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+from ipaddress import ip_network
 
 from alg.core.addresses import parse_address
 from alg.core.errors import ConfigError, ProtocolError
 from alg.core.model import Endpoint, PortRange
+from alg.core.plugin import StreamPlugin
 from alg.registry import Registry
-from alg.settings import Route, Upstream
+from alg.settings import AllowedUpstream, ClientTls, Route, ServerTls, Upstream
 
 GRAMMAR = "SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT"
 EXAMPLE = "ftp://203.0.113.2:21@10.77.1.1:2121"
@@ -27,7 +31,11 @@ _ROUTE = re.compile(
     + r":)?(?P<listen_port>[0-9]+)"
 )
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+_ALLOWED = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+|[0-9A-Fa-f:.]+/[0-9]+))(?::(?P<port>[0-9]+))?"
+)
 _ANY_IPV4 = "0.0.0.0"
+_ANY_UPSTREAM = "*"
 
 
 def parse_route(text: str, registry: Registry) -> Route:
@@ -40,15 +48,65 @@ def parse_route(text: str, registry: Registry) -> Route:
     if not match:
         raise ConfigError(f"{text!r} is no route; a route is {GRAMMAR}, e.g. {EXAMPLE}")
     plugin = registry.find(match["scheme"] if match["attribute"] else match["scheme"].lower())
-    port = _port(match["port"], text) if match["port"] else plugin.default_port
-    if port is None:
-        raise ConfigError(f"{text!r}: {plugin.name} has no well-known port; write one behind the upstream's host")
+    implicit = plugin.tls_scheme is not None and match["scheme"].lower() == plugin.tls_scheme[0]
     return Route(
         plugin=plugin,
         config=plugin.config_type() if plugin.config_type else None,
         listen=_listen(match["listen6"] or match["listen"] or _ANY_IPV4, match["listen_port"], text),
-        upstream=Upstream(_host(match["upstream6"] or match["upstream"], text), port),
+        upstream=_upstream(match, plugin, text, implicit=implicit),
+        client_tls=ClientTls(implicit=implicit),
+        server_tls=ServerTls(implicit=implicit),
     )
+
+
+def _upstream(
+    match: re.Match[str], plugin: type[StreamPlugin[object]], text: str, *, implicit: bool
+) -> Upstream | None:
+    host = match["upstream6"] or match["upstream"]
+    if host == _ANY_UPSTREAM:
+        if not plugin.chooses_upstream:
+            raise ConfigError(f"{text!r}: clients cannot choose their server with {plugin.name}; name the upstream")
+        if match["port"]:
+            raise ConfigError(f"{text!r}: the client chooses the port too; leave it out behind *")
+        return None
+    port = _port(match["port"], text) if match["port"] else plugin.default_port
+    if implicit and plugin.tls_scheme and not match["port"]:
+        port = plugin.tls_scheme[1]
+    if port is None:
+        raise ConfigError(f"{text!r}: {plugin.name} has no well-known port; write one behind the upstream's host")
+    return Upstream(_host(host, text), port)
+
+
+def parse_allowed(text: str) -> AllowedUpstream:
+    """Parse an upstream that clients may choose: `HOST[:PORT]`, `*.DOMAIN[:PORT]`, `ADDRESS[:PORT]` or `NETWORK/BITS`.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = _ALLOWED.fullmatch(text)
+    if match:
+        port = _port(match["port"], text) if match["port"] else None
+        host = match["six"] or match["host"]
+        with contextlib.suppress(ValueError):
+            return AllowedUpstream(ip_network(host), port)
+        name = host.removeprefix("*.")
+        if _NAME.fullmatch(name) and "." in host and not re.fullmatch(r"[0-9.]+|0[xX].*", name):
+            return AllowedUpstream(host.lower().rstrip("."), port)
+        if _NAME.fullmatch(host) and not host.isdigit():
+            return AllowedUpstream(host.lower(), port)
+    raise ConfigError(f"{text!r} is no upstream; write HOST[:PORT], *.DOMAIN[:PORT] or NETWORK/BITS, e.g. 10.0.0.0/8")
+
+
+def parse_pin(text: str) -> str:
+    """Parse the SHA-256 fingerprint of a certificate, as `openssl x509 -fingerprint -sha256` prints it.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    digits = text.lower().removeprefix("sha256:").replace(":", "")
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ConfigError(f"{text[:80]!r} is no SHA-256 fingerprint of 64 hexadecimal digits")
+    return digits
 
 
 def parse_ports(text: str) -> PortRange:

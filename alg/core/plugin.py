@@ -253,7 +253,9 @@ class StreamPlugin(Generic[C_co]):
     config_type: ClassVar[type | None] = None
     default_port: ClassVar[int | None] = None
     """The protocol's well-known port, for an upstream that is given without one."""
-    tls_scheme: ClassVar[tuple[str, int] | None] = None
+    chooses_upstream: ClassVar[bool] = False
+    """Whether it can ask its client for the server, and `connect` to it, on a route that names none."""
+    tls_scheme: ClassVar[tuple[str, int | None] | None] = None
     """The scheme that means TLS from the first byte (`ftps`), and its well-known port. Needs an entry point as well."""
     alpn: ClassVar[tuple[str, ...]] = ()
     """The protocol's names in TLS (RFC 7301); a client that offers only others is refused."""

@@ -17,7 +17,7 @@ from alg.core.model import Endpoint
 from alg.relay import sockets
 from alg.relay.dialer import Dial
 from alg.relay.services import Services
-from alg.settings import AllowedUpstream, Route
+from alg.settings import Route
 
 
 class Choice:
@@ -50,7 +50,7 @@ class Choice:
         try:
             self._connect([parse_address(host)], by_name=False)
         except ProtocolError:
-            if any(isinstance(entry.host, str) and matches(host, [entry.host]) for entry in self._entries):
+            if any(not isinstance(entry.host, str) or matches(host, [entry.host]) for entry in self._entries):
                 self._task = self._services.loop.create_task(self._resolve())
             else:
                 self._fail_soon(self._refusal("is none of the upstreams that this route allows"))
@@ -91,8 +91,9 @@ class Choice:
             return names_this_host(address, networks)
         if within(address, networks):
             return True
-        exact = any(_names(entry, self._command.host) for entry in self._entries)
-        return by_name and (exact or address.is_global)
+        names = [entry.host for entry in self._entries if isinstance(entry.host, str)]
+        named = [name for name in names if matches(self._command.host, [name])]
+        return by_name and bool(named) and (address.is_global or any("*" not in name for name in named))
 
     def _refusal(self, why: str) -> PolicyError:
         return PolicyError(f"{self._command.host}:{self._command.port} {why}", reason="upstream_refused")
@@ -111,7 +112,3 @@ class Choice:
 
 def _nobody(*_: object) -> None:
     """Whoever asked is gone."""
-
-
-def _names(entry: AllowedUpstream, host: str) -> bool:
-    return isinstance(entry.host, str) and "*" not in entry.host and matches(host, [entry.host])

@@ -20,7 +20,6 @@ from alg.core.commands import (
     ConnectUpstream,
     DialBinding,
     OpenBinding,
-    Record,
     Report,
     ReportRewrite,
     SendData,
@@ -42,13 +41,12 @@ from alg.core.events import (
     UpstreamConnected,
 )
 from alg.core.flow import FlowMachine
-from alg.core.model import Leg, Side, TlsInfo
+from alg.core.model import Side, TlsInfo
 from alg.relay.carrier import Carrier
-from alg.relay.owner import FlowOwner
 from alg.relay.leg import HIGH_WATER, RECEIVE_VIEW, LegSocket
+from alg.relay.owner import FlowOwner
 from alg.relay.pipes import PipePool
 from alg.relay.timeouts import Timeouts
-from alg.relay.tls import TlsEngine
 from alg.relay.tls_layer import TlsLayer
 
 PIECE = 16384
@@ -130,9 +128,7 @@ class RelayedFlow(Carrier):
 
     # TLS.
 
-    def _start_tls(
-        self, side: Side, on_done: Callable[[TlsInfo], None], on_failed: Callable[[AlgError], None]
-    ) -> None:
+    def _start_tls(self, side: Side, on_done: Callable[[TlsInfo], None], on_failed: Callable[[AlgError], None]) -> None:
         try:
             engine = self._owner.tls_engine(side, self)
         except TlsError as error:

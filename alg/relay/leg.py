@@ -60,6 +60,7 @@ class LegSocket:
         "queued",
         "reading",
         "received",
+        "sent",
         "sock",
     )
 
@@ -74,6 +75,8 @@ class LegSocket:
         self._queue: list[bytes] = []
         self.queued = 0
         """Bytes that wait to be sent."""
+        self.sent = 0
+        """Bytes that the kernel took so far."""
         self.received = 0
         """Bytes received so far, in the clear."""
         self._layer: Layer | None = None
@@ -190,6 +193,7 @@ class LegSocket:
         except OSError as error:
             self.lose(error)
             return
+        self.sent += count
         if count < len(data):
             self._queue.append(bytes(data[count:]))
             self.queued = len(data) - count

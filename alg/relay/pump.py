@@ -150,6 +150,7 @@ class Pump:
                 self.sink.lose(error)
                 return False
             self._held -= count
+            self.sink.sent += count
         return True
 
     def _continue(self) -> None:

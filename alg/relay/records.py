@@ -20,7 +20,7 @@ LOGGER = logging.getLogger("alg")
 REFUSAL = logging.WARNING
 DECISION = logging.INFO
 
-_QUIET = frozenset(("rewrite", "session_open", "session_close", "flow_open", "flow_close", "upstream_open"))
+_QUIET = frozenset(("rewrite", "session_open", "session_close", "flow_open", "flow_close", "upstream_open", "transfer"))
 """Reasons that are no refusal."""
 
 _LONGEST_TEXT = 2000  # characters of a field in JSON

@@ -17,7 +17,7 @@ from alg.core.errors import ProtocolError, TlsError
 from alg.core.model import TlsInfo
 
 
-class RefusedHello(TlsError):
+class RefusedHelloError(TlsError):
     """The client asks for what we do not have; `alert` (RFC 8446 section 6) tells it so."""
 
     def __init__(self, message: str, *, reason: str, alert: int) -> None:
@@ -32,14 +32,14 @@ class Chooser(Protocol):
         """Return the context with the certificate to show.
 
         Raises:
-            RefusedHello: it asks for another protocol, or another name.
+            RefusedHelloError: it asks for another protocol, or another name.
         """
 
 
 class TlsEngine:
     """One TLS connection. `handshake` first, until it says that it is complete; then `feed`, `read_into`, `write`."""
 
-    __slots__ = ("_incoming", "_outgoing", "_ssl", "_began", "closed_by_peer", "complete", "truncated")
+    __slots__ = ("_began", "_incoming", "_outgoing", "_ssl", "closed_by_peer", "complete", "truncated")
 
     def __init__(self) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -186,7 +186,7 @@ class Acceptor(TlsEngine):
                 if self._hello is None:
                     return False
                 context = self._choose(self._hello)
-            except RefusedHello as error:
+            except RefusedHelloError as error:
                 self._outgoing.write(client_hello.alert(error.alert))
                 raise
             except ProtocolError as error:

@@ -19,7 +19,7 @@ from alg.core.client_hello import ClientHello
 from alg.core.errors import ConfigError, TlsError
 from alg.core.model import Side, TlsPolicy
 from alg.relay.names import own_names
-from alg.relay.tls import Acceptor, Initiator, RefusedHello
+from alg.relay.tls import Acceptor, Initiator, RefusedHelloError
 from alg.settings import ClientTls, Route, ServerTls
 
 _CONTEXTS = 256
@@ -108,14 +108,14 @@ class _Certificates:
         """The context for a client that reached us at that address; `context`, if that is decided already."""
         if self._alpn and hello.alpn and not set(self._alpn) & set(hello.alpn):
             offered = ", ".join(hello.alpn)
-            raise RefusedHello(
+            raise RefusedHelloError(
                 f"the client wants to speak {offered} over TLS, and no {self._alpn[0]}",
                 reason="wrong_protocol",
                 alert=client_hello.NO_APPLICATION_PROTOCOL,
             )
         name = hello.server_name
         if name is not None and not certificates.matches(name, self._names):
-            raise RefusedHello(
+            raise RefusedHelloError(
                 f"the client asks for the name {name}, which is not of this route; `names` can add it",
                 reason="foreign_name",
                 alert=client_hello.UNRECOGNIZED_NAME,
@@ -196,4 +196,3 @@ def _server_context(route: Route) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"{tls.certificate}: cannot be used as certificate: {error.strerror or error}") from None
     return context
-

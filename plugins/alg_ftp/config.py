@@ -18,6 +18,30 @@ class ForeignAddress(enum.Enum):
     REFUSE = "refuse"
 
 
+class DataMode(enum.Enum):
+    """How data connections are opened on a leg: who connects, and by which command that is agreed on."""
+
+    CLIENT = "client"
+    """As the client says; what a server does not know, or what its address family has no use for, is put otherwise."""
+    ACTIVE = "active"
+    """The server connects: PORT, or EPRT on IPv6."""
+    PASSIVE = "passive"
+    """The client connects: EPSV, or PASV where a server does not know that."""
+    PASV = "PASV"
+    EPSV = "EPSV"
+    PORT = "PORT"
+    EPRT = "EPRT"
+
+
+class DataTls(enum.Enum):
+    """TLS on the data connections of a leg whose control connection is under TLS."""
+
+    CLIENT = "client"
+    """As the client says; toward the server, it is on where the client has no TLS itself."""
+    REQUIRE = "require"
+    NEVER = "never"
+
+
 class Profile(enum.Enum):
     """Ready rules; several may be combined, and `rules` stands on top of them."""
 
@@ -63,6 +87,14 @@ class FtpConfig:
     """Lines of the FEAT reply to take out, by their first word, besides those of commands that are refused anyway."""
     add_features: tuple[str, ...] = ()
     """Lines to put into the FEAT reply."""
+    client_data_mode: DataMode = DataMode.CLIENT
+    """What clients may use."""
+    server_data_mode: DataMode = DataMode.CLIENT
+    """What is used toward the server, whatever the client uses."""
+    client_data_tls: DataTls = DataTls.CLIENT
+    server_data_tls: DataTls = DataTls.CLIENT
+    ccc: bool = False
+    """Whether clients may take TLS off the control connection after they have logged in (RFC 4217 section 12.3)."""
     data_lifetime: float = 60.0
     """Seconds that a data connection may take to come."""
     max_command_line: int = 4096

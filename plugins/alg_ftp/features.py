@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from alg_ftp.wire import LINE_END
 
 
-def edit_features(lines: list[bytes], *, hidden: Callable[[str], bool], added: Iterable[str]) -> bytes:
+def edit_features(lines: Sequence[bytes], *, hidden: Callable[[str], bool], added: Iterable[str]) -> bytes:
     """Return the reply with line ends: lines whose first word is hidden are out, others pass as they are.
 
     `lines` is the whole 211 reply, `added` are further features, e.g. `MLST type*;size*;`.

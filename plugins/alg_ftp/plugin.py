@@ -1,8 +1,7 @@
-"""The FTP plugin: what becomes of each command and each reply. The grammar is in `wire`, the settings are in `config`.
+"""The FTP plugin: what becomes of each command and each reply. The grammar is in `wire`, the settings are in `config`,
+what the parts share in `control`; data connections, TLS, transfers and the choice of a server have files of their own.
 
-Whoever announces an endpoint for a data connection announces the gateway's instead: PORT and EPRT of the client, the
-227 and 229 replies of the server. An address counts only there, and only in the reply to a command that went through
-here (RFC 959, RFC 2428; the reasons are in RFC 2577).
+An address counts only in the reply to a command of ours (RFC 959, RFC 2428; the reasons are in RFC 2577).
 """
 
 from __future__ import annotations
@@ -10,34 +9,29 @@ from __future__ import annotations
 from alg.plugin import (
     AlgError,
     BindError,
-    Binding,
     ConnectError,
-    Endpoint,
-    Pipeline,
     PolicyError,
     ProtocolError,
     RateLimit,
-    Side,
     Stream,
     StreamPlugin,
+    TlsPolicy,
     Verdict,
 )
-from alg_ftp import wire
-from alg_ftp.config import ForeignAddress, FtpConfig, Profile
+from alg_ftp import data, protection, wire
+from alg_ftp.config import FtpConfig, Profile
+from alg_ftp.control import Control, Pending
+from alg_ftp.data import Data
 from alg_ftp.features import edit_features
+from alg_ftp.login import Login
+from alg_ftp.protection import FEATURES, Protection, tls_refusal
+from alg_ftp.transfers import Transfers
 
-GREETING = wire.Command("", b"", b"")
-"""Stands for what the server's first reply answers: the connection itself."""
-
-# Commands whose data connection, or whose TLS, we could not follow. RFC 1639 (LPRT, LPSV) is about families that
-# nobody uses; CPSV and SPSV are passive commands with rules of their own; RFC 2228 security is not offered here.
-NOT_OFFERED = frozenset(
-    ("LPRT", "LPSV", "CPSV", "SPSV", "SSCN", "AUTH", "ADAT", "PBSZ", "PROT", "CCC", "MIC", "CONF", "ENC")
-)
-_NO_PORT = "No data connection: no port is free; try again later."
-_NOT_USABLE = "No data connection: what the server offers cannot be used."
-_DATA_COMMANDS = frozenset(("PORT", "PASV", "EPRT", "EPSV"))
+# Commands whose data connection, or whose security, we could not follow. RFC 1639 (LPRT, LPSV) is about families that
+# nobody uses; CPSV and SPSV are passive commands with rules of their own; of RFC 2228 only TLS is offered here.
+NOT_OFFERED = frozenset(("LPRT", "LPSV", "CPSV", "SPSV", "SSCN", "ADAT", "MIC", "CONF", "ENC"))
 _PASSIVE_REPLIES = frozenset((227, 229))
+_NO_FEATURES = (500, 502)
 
 
 class FtpPlugin(StreamPlugin[FtpConfig]):
@@ -46,22 +40,26 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     name = "ftp"
     config_type = FtpConfig
     default_port = 21
+    tls_scheme = ("ftps", 990)
+    alpn = ("ftp",)
     related_flows = True
+    chooses_upstream = True
 
     def __init__(self, config: FtpConfig) -> None:
         super().__init__(config)
-        self._rules = config.effective_rules()
         self._rate = RateLimit(config.command_rate, burst=2 * config.command_rate)
-        self._pipeline: Pipeline[wire.Command]
-        self._announced: tuple[wire.Command, Binding] | None = None
-        """The one live listener for a data connection (RFC 959: there is at most one), and what asked for it."""
-        self._latest: wire.Command | None = None
-        """The last data command that went on: each revokes those before it."""
-        self._only_epsv = False
         self._unsolicited = 0
+        self._control: Control
+        self._protection: Protection
+        self._transfers: Transfers
+        self._data: Data
 
     def refusal(self, error: AlgError) -> bytes:
         """421, with a word on why (RFC 959 section 5.4: it may be sent at any time)."""
+        if error.reason == "server_closes":
+            return b""  # it has said so itself
+        if (words := tls_refusal(error)) is not None:
+            return words
         if isinstance(error, ConnectError):
             return wire.format_reply(421, "The server cannot be reached; try again later.")
         if isinstance(error, BindError):
@@ -76,8 +74,18 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
 
     async def from_client(self, stream: Stream) -> None:
         """Send commands on, announce our own endpoints, and answer ourselves what shall not pass."""
-        self._pipeline = Pipeline(stream.reply, limit=self.config.max_outstanding)
-        self._pipeline.forwarded(GREETING)
+        self._control = Control(self.config, self.flow, stream)
+        self._protection = Protection(self._control)
+        self._transfers = Transfers(self.flow)
+        self._data = Data(self._control, self._protection, self._transfers)
+        if self.flow.connected:
+            await self._begin()
+        else:
+            first = await Login(self._control, self._protection).run(stream)
+            if first is None:
+                self.flow.close()
+                return
+            self._control.forward(first)
         async for raw in stream.lines(self.config.max_command_line):
             line = wire.split_line_end(raw, "client")
             if not line:
@@ -85,153 +93,156 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
             command = wire.parse_command(line)
             if not self._rate.admit(self.flow.now):
                 raise ProtocolError(f"more than {self.config.command_rate} commands a second", reason="command_rate")
-            if refusal := self._judge(command):
-                self._pipeline.answered_here(command, refusal)
-                continue
-            if command.verb in ("PORT", "EPRT"):
-                rewritten = await self._announce_to_server(command)
-                if rewritten is None:
-                    continue
-                line = rewritten
-            elif command.is_epsv_all:
-                self._only_epsv = True
-            elif command.verb == "REIN":
-                self._only_epsv = False
-            if command.verb in _DATA_COMMANDS and not command.is_epsv_all:
-                self._latest = command
-            self._pipeline.forwarded(command)
-            stream.send(line + wire.LINE_END)
+            if not self._refuse(command):
+                await self._treat(command)
 
-    def _judge(self, command: wire.Command) -> bytes | None:
-        """Our own reply, if the command shall not pass."""
-        verb, argument = command.verb, command.argument
-        verdict = self._rules.command(verb)
+    async def _begin(self) -> None:
+        """The server's greeting, and TLS with it before anything else, where that is required."""
+        server = self.flow.server
+        if server.secure or server.tls_policy is not TlsPolicy.REQUIRE:
+            self._control.expect_greeting()
+            return
+        greeting = await self._control.ask_greeting()
+        if greeting.good:
+            await self._protection.secure_server()
+        self._control.client.reply(greeting.to_bytes())
+
+    async def _treat(self, command: wire.Command) -> None:
+        if command.verb in data.VERBS:
+            await self._data.treat(command)
+        elif command.verb == "AUTH" and self._protection.passes:
+            await self._pass_tls(command)
+        elif command.verb in protection.VERBS and not self._protection.passes:
+            if command.verb == "PROT":
+                self._data.give_up()  # it was agreed on under another level
+            await self._protection.treat(command)
+        elif command.verb == "ALGS":
+            self._data.translate(command)
+        else:
+            if command.verb == "REIN":
+                self._data.reset()
+            if command.is_transfer:
+                self._data.transfer()
+                self._transfers.begun(command)
+            self._control.forward(command)
+
+    def _refuse(self, command: wire.Command) -> bool:
+        """Answer a command ourselves if it shall not pass; return whether it was so."""
+        control, verb = self._control, command.verb
+        verdict = control.rules.command(verb)
         if verdict is Verdict.ABORT:
             raise PolicyError(f"{verb} ends the session, by rule", reason="command_refused")
-        if verdict is Verdict.REJECT or (verb == "MDTM" and self._sets_time(argument)):
-            return self._refuse(command, 550, f"{verb} is refused by policy.", "command_refused")
-        if verb in NOT_OFFERED:
-            return self._refuse(command, 502, f"{verb} is not offered here.", "not_offered")
-        if verb == "USER":
-            return self._judge_user(command)
-        if verb in _DATA_COMMANDS:
-            return self._judge_data_command(command)
-        return None
+        if verdict is Verdict.REJECT or (verb == "MDTM" and self._sets_time(command.argument)):
+            control.refuse(command, 550, f"{verb} is refused by policy.", "command_refused")
+        elif verb in NOT_OFFERED and not (self._protection.passes and verb == "ADAT"):
+            control.refuse(command, 502, f"{verb} is not offered here.", "not_offered")
+        elif self._protection.refuses(command):
+            control.refuse(command, 530, "TLS is required: AUTH TLS comes first.", "tls_required")
+        else:
+            return verb == "USER" and not control.admits(command)
+        return True
 
     def _sets_time(self, argument: bytes) -> bool:
         """Whether MDTM writes: some servers take `MDTM YYYYMMDDHHMMSS file`."""
         stamp, _, name = argument.partition(b" ")
         return Profile.READ_ONLY in self.config.profiles and bool(name) and len(stamp) >= 14 and stamp[:14].isdigit()
 
-    def _judge_user(self, command: wire.Command) -> bytes | None:
-        if len(command.argument) > self.config.max_user:
-            return self._refuse(command, 501, "The user name is too long.", "user_too_long")
-        if not self.config.admits(command.argument):
-            return self._refuse(command, 530, "This user may not log in here.", "user_refused")
-        return None
-
-    def _judge_data_command(self, command: wire.Command) -> bytes | None:
-        verb, argument = command.verb, command.argument.upper()
-        if self._only_epsv and verb != "EPSV":
-            return self._refuse(command, 501, f"{verb} is refused after EPSV ALL.", "epsv_all")  # RFC 2428 section 4
-        family = self.flow.client.local.address.version
-        if verb in ("PORT", "PASV") and family == 6:
-            return self._refuse(command, 522, f"{verb} is for IPv4; use EPRT or EPSV.", "bad_family")
-        if verb == "EPSV" and argument not in (b"", b"ALL", b"1" if family == 4 else b"2"):
-            if argument in (b"1", b"2"):
-                supported = 1 if family == 4 else 2
-                return self._refuse(command, 522, f"Network protocol not supported, use ({supported})", "bad_family")
-            return self._refuse(command, 501, "EPSV takes 1, 2, ALL or nothing.", "bad_endpoint")
-        return None
-
-    def _refuse(self, command: wire.Command, code: int, text: str, reason: str) -> bytes:
-        """Return our own reply, and record it."""
-        self.flow.log(reason, f"{command.verb}: {code} {text}", {"command": command.verb, "code": code})
-        return wire.format_reply(code, text)
-
-    async def _announce_to_server(self, command: wire.Command) -> bytes | None:
-        """Return the PORT or EPRT line to send instead; None if we have answered it ourselves."""
-        try:
-            binding = await self._bind_for_server(command)
-        except ProtocolError as error:
-            code = 522 if isinstance(error, wire.FamilyError) else 501
-            refusal = self._refuse(command, code, f"{error}.", error.reason)
-        except PolicyError:  # RFC 2577 section 3; recorded by `expect`, in words that the client shall not read
-            refusal = wire.format_reply(504, f"{command.verb} refused: that address and port are not allowed.")
-        except BindError:
-            refusal = wire.format_reply(425, _NO_PORT)
-        else:
-            if command.verb == "PORT" and binding.endpoint.address.version == 4:
-                return b"PORT " + wire.format_port(binding.endpoint)
-            return b"EPRT " + wire.format_eprt(binding.endpoint)
-        self._pipeline.answered_here(command, refusal)
-        return None
-
-    async def _bind_for_server(self, command: wire.Command) -> Binding:
-        parse = wire.parse_port if command.verb == "PORT" else wire.parse_eprt
-        target = parse(command.argument)
-        peer = self.flow.client.peer.address
-        if target.address.version != peer.version:
-            raise wire.FamilyError(f"use the network protocol of this connection ({1 if peer.version == 4 else 2})")
-        if target.address != peer and self.config.foreign_active is ForeignAddress.PEER:
-            target = Endpoint(peer, target.port)
-        return await self._expect(Side.SERVER, target, command, announced_by=command.verb)
-
-    async def _expect(self, origin: Side, target: Endpoint, command: wire.Command, *, announced_by: str) -> Binding:
-        """Listen for the next data connection; a listener for an earlier one is given up."""
-        binding = await self.flow.expect(origin, target, announced_by=announced_by, lifetime=self.config.data_lifetime)
-        if origin is Side.SERVER or command is self._latest:
-            self._give_up()
-            self._announced = command, binding
-        else:
-            binding.release()  # the client has sent another data command since, and the server has given this one up
-        return binding
-
-    def _give_up(self, command: wire.Command | None = None) -> None:
-        """Stop listening for the data connection, or only if it was that command which asked for it."""
-        if self._announced and (command is None or self._announced[0] is command):
-            self._announced[1].release()
-            self._announced = None
+    async def _pass_tls(self, command: wire.Command) -> None:
+        """AUTH where TLS is between client and server: once they agree on it, we are blind (RFC 6384 section 5)."""
+        reply = await self._control.ask(command.line)
+        if 200 <= reply.code < 400:
+            self._data.give_up()
+            self.flow.log(
+                "opaque",
+                "TLS passes untouched from here on; data connections can no longer be helped",
+                {"command": "AUTH", "code": reply.code},
+            )
+        self._control.answer(command, reply.to_bytes())
+        if 200 <= reply.code < 400:
+            self.flow.splice()
 
     # From the server: replies.
 
     async def from_server(self, stream: Stream) -> None:
-        """Send replies on, and announce our own endpoints in those to PASV and EPSV."""
+        """Send replies on; those to what we asked ourselves go to whoever asked."""
         async for raw in stream.lines(self.config.max_reply_line):
             line = wire.split_line_end(raw, "server")
             code, single = wire.parse_reply(line)
-            command = self._pipeline.awaited
-            if command and code in _PASSIVE_REPLIES and not command.asks_for(code):
-                command = self._find_passive(command, code)
-            if command is None and code != 421:  # RFC 959 section 5.4: 421 may come at any time
+            pending = self._control.pipeline.awaited
+            if pending and code in _PASSIVE_REPLIES and not pending.command.asks_for(code):
+                pending = self._find_passive(pending, code)
+            if pending is None and code != 421:  # RFC 959 section 5.4: 421 may come at any time
                 await self._drop_unsolicited(stream, line, code, single)
-                continue
-            verb = command.verb if command else ""
-            if command and (self._is_ours(command, code) or self._rules.reply(verb, code) is not Verdict.ACCEPT):
+            elif pending and (pending.promise or self._is_ours(pending.command, code)):
                 lines = [line] if single else await self._read_rest(stream, line, code)
-                stream.send(await self._treat_reply(command, code, lines))
+                self._settle(stream, pending, wire.Reply(code, tuple(lines)))
             else:
                 stream.send(line + wire.LINE_END)
                 if not single:
                     await self._pass_rest(stream, code)
-            if command and code >= 200:
-                self._settle(command, code)
+                if pending and code >= 200:
+                    self._control.pipeline.answered()
+                    self._transfers.answered(pending.command, wire.Reply(code, (line,)))
+        self._transfers.close()
         self.flow.close()
 
-    def _find_passive(self, command: wire.Command, code: int) -> wire.Command:
+    def _settle(self, stream: Stream, pending: Pending, reply: wire.Reply) -> None:
+        """A reply that somebody waits for, that we edit, or that a rule is about."""
+        if pending.promise is not None:
+            if reply.code == 421:
+                stream.send(reply.to_bytes())
+            if pending.command.verb == "AUTH" and reply.code in protection.ACCEPTED and stream.buffered:
+                # What comes in the clear behind it must never count as said under TLS.
+                raise ProtocolError("the server says more before the TLS handshake", reason="bytes_before_tls")
+            if reply.code >= 200:
+                self._control.pipeline.answered()
+                pending.promise.keep(reply)
+            return
+        command = pending.command
+        judged = self._control.judge_reply(command, reply)
+        if judged is reply and command.verb == "FEAT":
+            stream.send(self._features(reply))
+        else:
+            stream.send(judged.to_bytes())
+        if reply.code >= 200:
+            self._control.pipeline.answered()
+            self._transfers.answered(command, reply)
+
+    def _find_passive(self, pending: Pending, code: int) -> Pending:
         """The command that a 227 or 229 answers, where the server owes replies to those before it.
 
         Some answer RETR and ABOR together with one reply. If a PASV is waiting, this is its reply, or the client would
         be told where the server listens; the target is judged like any other.
         """
-        if not self._pipeline.skip_to(lambda waiting: waiting.asks_for(code)):
-            return command
-        self.flow.log("reply_missing", f"the server sent {code} and owes the reply to {command.verb}", {"code": code})
-        return self._pipeline.awaited or command
+        pipeline = self._control.pipeline
+        if not pipeline.skip_to(lambda waiting: waiting.command.asks_for(code)):
+            return pending
+        verb = pending.command.verb
+        self.flow.log("reply_missing", f"the server sent {code} and owes the reply to {verb}", {"code": code})
+        return pipeline.awaited or pending
 
     def _is_ours(self, command: wire.Command, code: int) -> bool:
-        """Whether the reply is one that we rewrite."""
-        return command.asks_for(code) or (command.verb, code) == ("FEAT", 211)
+        """Whether the reply is one that we edit, or that a rule is about."""
+        features = command.verb == "FEAT" and (
+            code == 211 or (code in _NO_FEATURES and self._protection.offers_by_itself)
+        )
+        return features or self._control.is_ruled(command, code)
+
+    def _features(self, reply: wire.Reply) -> bytes:
+        """The reply to FEAT, so that it offers what there is here, and nothing else (RFC 2389 section 3.2)."""
+        lines: tuple[bytes, ...] = reply.lines if reply.code == 211 else (b"211 No features",)
+        added = list(self.config.add_features)
+        if self._protection.offers_by_itself:
+            added = [*FEATURES, *(("CCC",) if self.config.ccc else ()), *added]
+        return edit_features(lines, hidden=self._hides, added=added)
+
+    def _hides(self, feature: str) -> bool:
+        if feature in protection.VERBS and not self._protection.passes:
+            # Those of the server are for us; they stand for ours where we have TLS if, and only if, it has.
+            ours = not self._protection.offered or self._protection.offers_by_itself
+            return ours or (feature == "CCC" and not self.config.ccc)
+        hidden = feature in NOT_OFFERED or self.config.hides(feature)
+        return hidden or self._control.rules.command(feature) is not Verdict.ACCEPT
 
     async def _pass_rest(self, stream: Stream, code: int) -> None:
         """Send the further lines of a reply on as they come."""
@@ -262,64 +273,3 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         if not single:
             await self._read_rest(stream, line, code)
         self.flow.log("unsolicited_reply", f"the server sent {code} to no command; dropped", {"code": code})
-
-    async def _treat_reply(self, command: wire.Command, code: int, lines: list[bytes]) -> bytes:
-        """Return the reply to send instead of one that is ours to write, or that a rule is about."""
-        verb = command.verb
-        verdict = self._rules.reply(verb, code)
-        if verdict is Verdict.ABORT or (verdict is Verdict.REJECT and code < 200):
-            raise PolicyError(f"{code} to {verb} ends the session, by rule", reason="reply_refused")
-        if verdict is Verdict.REJECT:
-            self._give_up(command)
-            self.flow.log("reply_refused", f"{code} to {verb} is refused by policy", {"command": verb, "code": code})
-            return wire.format_reply(550, "The reply is refused by policy.")
-        if verb == "FEAT":
-            return edit_features(lines, hidden=self._hides, added=self.config.add_features)
-        return await self._announce_to_client(command, lines)
-
-    def _hides(self, feature: str) -> bool:
-        hidden = feature in NOT_OFFERED or self.config.hides(feature)
-        return hidden or self._rules.command(feature) is not Verdict.ACCEPT
-
-    async def _announce_to_client(self, command: wire.Command, lines: list[bytes]) -> bytes:
-        """Return the 227 or 229 reply to send instead; 425 if there is no endpoint to announce."""
-        try:
-            target = self._passive_target(command.verb, lines)
-            binding = await self._expect(Side.CLIENT, target, command, announced_by=lines[-1][:3].decode("ascii"))
-        except BindError:  # recorded by `expect`, as is the next, in words that the client shall not read
-            return wire.format_reply(425, _NO_PORT)
-        except PolicyError:
-            return wire.format_reply(425, _NOT_USABLE)
-        except ProtocolError as error:
-            self.flow.log(error.reason, f"{command.verb}: {error}", {"command": command.verb, "code": 425})
-            return wire.format_reply(425, _NOT_USABLE)
-        if command.verb == "PASV":
-            return wire.format_passive(binding.endpoint)
-        return wire.format_extended_passive(binding.endpoint.port)
-
-    def _passive_target(self, verb: str, lines: list[bytes]) -> Endpoint:
-        peer = self.flow.server.peer.address
-        if verb == "EPSV":
-            port = wire.parse_extended_passive(lines)
-            if port is None:
-                raise ProtocolError("the server's reply to EPSV holds no port", reason="bad_endpoint")
-            return Endpoint(peer, port)
-        target = wire.parse_passive(lines)
-        if target is None:
-            raise ProtocolError("the server's reply to PASV holds no address", reason="bad_endpoint")
-        if target.address != peer and self.config.foreign_passive is ForeignAddress.PEER:
-            self.flow.log(
-                "third_party_address",
-                f"227 names {target.address}; the server's own address is taken instead",
-                {"command": verb, "target": target},
-            )
-            return Endpoint(peer, target.port)
-        return target
-
-    def _settle(self, command: wire.Command, code: int) -> None:
-        """A command has its last reply."""
-        if code >= 400:
-            self._give_up(command)  # the server will not come
-            if command.is_epsv_all:
-                self._only_epsv = False
-        self._pipeline.answered()

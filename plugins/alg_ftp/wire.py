@@ -7,6 +7,7 @@ Lines are without their line end here, except in `split_line_end`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alg.plugin import Endpoint, ProtocolError
@@ -50,12 +51,37 @@ class Command:
         """Whether the client promises to use nothing but EPSV from here on (RFC 2428 section 4)."""
         return self.verb == "EPSV" and self.argument.upper() == b"ALL"
 
+    @property
+    def is_transfer(self) -> bool:
+        """Whether it needs a data connection (RFC 959 section 4.1.3, RFC 3659 section 7)."""
+        return self.verb in _TRANSFERS
+
     def asks_for(self, code: int) -> bool:
         """Whether a reply of that code tells the port that this command asked for; EPSV ALL asks for none."""
         return _PASSIVE.get(self.verb) == code and not self.is_epsv_all
 
 
 _PASSIVE = {"PASV": 227, "EPSV": 229}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply: its code, and its lines, the first and the last with the code."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether it says that the command was carried out."""
+        return 200 <= self.code < 300
+
+    def to_bytes(self) -> bytes:
+        """The reply with its line ends."""
+        return LINE_END.join((*self.lines, b""))
+
+
+_TRANSFERS = frozenset(("RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"))
 
 
 def split_line_end(raw: bytes, who: str) -> bytes:
@@ -140,7 +166,7 @@ def format_port(endpoint: Endpoint) -> bytes:
     return b",".join(b"%d" % number for number in numbers)
 
 
-def parse_passive(lines: list[bytes]) -> Endpoint | None:
+def parse_passive(lines: Sequence[bytes]) -> Endpoint | None:
     """Find the endpoint in a 227 reply of one or more lines; None if there is none.
 
     Servers put it in or without parentheses, behind `=`, after text with digits, and in any line of a multi-line
@@ -188,7 +214,7 @@ def format_eprt(endpoint: Endpoint) -> bytes:
     return b"|%d|%s|" % (1 if endpoint.address.version == 4 else 2, endpoint.to_bytes(b"|"))
 
 
-def parse_extended_passive(lines: list[bytes]) -> int | None:
+def parse_extended_passive(lines: Sequence[bytes]) -> int | None:
     """Find the port in a 229 reply of one or more lines; None if there is none. An address in it is not looked at."""
     for line in (lines[-1], *lines[:-1]):
         match = _EPSV_REPLY.search(line)

@@ -11,3 +11,4 @@ class TcpPlugin(StreamPlugin[None]):
     """Treats nothing: neither coroutine is overridden."""
 
     name = "tcp"
+    tls_scheme = ("tls", None)

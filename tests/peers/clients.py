@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .namespaces import bracketed
 from .servers import PASSWORD, SAMPLE, UPLOADS, USER
 
 # Mode and IP version, in the order of the table's columns.
@@ -55,8 +56,7 @@ class Transfer:
     @property
     def url(self) -> str:
         """The server as a URL without user and path."""
-        host = f"[{self.host}]" if self.family == 6 else self.host
-        return f"ftp://{host}:{self.port}"
+        return f"ftp://{bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def curl(transfer: Transfer) -> Invocation:
     return Invocation([*command, f"{transfer.url}/{transfer.remote}"])
 
 
-def lftp(transfer: Transfer) -> Invocation:
-    """lftp takes PASV on IPv4 unless told to prefer EPSV."""
+def lftp(transfer: Transfer, settings: str = "") -> Invocation:
+    """lftp takes PASV on IPv4 unless told to prefer EPSV; `settings` are made first."""
     files = (transfer.remote, transfer.local) if transfer.download else (transfer.local, transfer.remote)
     script = (
-        f"set net:max-retries 1; set net:timeout {transfer.patience}; set cmd:fail-exit yes; "
+        f"{settings}set net:max-retries 1; set net:timeout {transfer.patience}; set cmd:fail-exit yes; "
         f"set ftp:passive-mode {'yes' if transfer.passive else 'no'}; set ftp:auto-passive-mode no; "
         f"set ftp:prefer-epsv {'yes' if transfer.extended else 'no'}; "
         f"open -u {USER},{PASSWORD} {transfer.url}; "

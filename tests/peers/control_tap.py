@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Literal
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from .namespaces import Namespace
 
@@ -17,6 +18,8 @@ ETH_P_ALL = 0x0003
 QUEUE_BYTES = 64 * 1024 * 1024
 SO_RCVBUFFORCE = 33
 TCP = 6
+SYN = 0x02
+SYN_ACK = 0x12
 
 DATA_VERBS = frozenset(("PASV", "EPSV", "PORT", "EPRT", "LPSV", "LPRT"))
 TRANSFER_VERBS = frozenset(("RETR", "STOR", "STOU", "APPE"))
@@ -27,10 +30,7 @@ class Tap:
 
     def __init__(self, namespace: Namespace, port: int) -> None:
         self._port = port
-        with namespace.entered():
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, QUEUE_BYTES)
-        self._socket.setblocking(False)
+        self._socket = tap_socket(namespace)
 
     def close(self) -> None:
         """Stop listening."""
@@ -41,40 +41,58 @@ class Tap:
         found: list[str] = []
         seen: set[tuple[int, str, int]] = set()
         partial: dict[tuple[int, str], bytes] = {}
-        while True:
-            try:
-                packet = self._socket.recv(1 << 18)
-            except BlockingIOError:
-                break
-            segment = parse_segment(packet, self._port)
-            if segment is None or (segment[0], segment[1], segment[2]) in seen:
+        for segment in segments(self._socket):
+            if not segment.payload or self._port not in (segment.source, segment.target):
                 continue
-            client_port, arrow, sequence, payload = segment
-            seen.add((client_port, arrow, sequence))
-            *whole, rest = (partial.get((client_port, arrow), b"") + payload).split(b"\n")
+            arrow, client_port = (">", segment.source) if segment.target == self._port else ("<", segment.target)
+            if (client_port, arrow, segment.sequence) in seen:
+                continue
+            seen.add((client_port, arrow, segment.sequence))
+            *whole, rest = (partial.get((client_port, arrow), b"") + segment.payload).split(b"\n")
             partial[client_port, arrow] = rest
             found += [f"{arrow} {line.decode('latin-1').rstrip()}" for line in whole]
         return found
 
 
-def parse_segment(packet: bytes, port: int) -> tuple[int, Literal[">", "<"], int, bytes] | None:
-    """(client's port, direction, sequence number, payload) of a TCP packet of `port`, or None."""
-    if not packet:
-        return None
-    if packet[0] >> 4 == 4 and packet[9] == TCP:
-        end = struct.unpack_from("!H", packet, 2)[0]
-        tcp = packet[(packet[0] & 15) * 4 : end]
-    elif packet[0] >> 4 == 6 and packet[6] == TCP:
-        tcp = packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
-    else:
-        return None
-    source, target, sequence = struct.unpack_from("!HHI", tcp)
-    payload = tcp[(tcp[12] >> 4) * 4 :]
-    if not payload or port not in (source, target):
-        return None
-    if target == port:
-        return source, ">", sequence, payload
-    return target, "<", sequence, payload
+class Segment(NamedTuple):
+    """A TCP packet, as far as the lab looks at it."""
+
+    source: int
+    target: int
+    sequence: int
+    opening: bool
+    outgoing: bool
+    payload: bytes
+
+
+def tap_socket(namespace: Namespace) -> socket.socket:
+    """A socket that sees every packet on the devices of a namespace."""
+    with namespace.entered():
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, QUEUE_BYTES)
+    tap.setblocking(False)
+    return tap
+
+
+def segments(tap: socket.socket) -> Iterator[Segment]:
+    """The TCP packets that have come since the last time.
+
+    `opening` is the first of a connection, `outgoing` was sent from this namespace.
+    """
+    while True:
+        try:
+            packet, origin = tap.recvfrom(1 << 18)
+        except BlockingIOError:
+            return
+        if packet and packet[0] >> 4 == 4 and packet[9] == TCP:
+            tcp = packet[(packet[0] & 15) * 4 : struct.unpack_from("!H", packet, 2)[0]]
+        elif packet and packet[0] >> 4 == 6 and packet[6] == TCP:
+            tcp = packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
+        else:
+            continue
+        source, target, sequence = struct.unpack_from("!HHI", tcp)
+        opening, outgoing = tcp[13] & SYN_ACK == SYN, origin[2] == socket.PACKET_OUTGOING
+        yield Segment(source, target, sequence, opening, outgoing, tcp[(tcp[12] >> 4) * 4 :])
 
 
 def modes_used(lines: list[str]) -> list[str]:

@@ -26,9 +26,9 @@ class ExtendedFTP(ftplib.FTP):
         return self.sendeprt(host, port)
 
 
-def main() -> None:
-    """Log in, move the file, say goodbye."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def transfer_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of every ftplib script: one transfer."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     parser.add_argument("mode", choices=("PASV", "EPSV", "PORT", "EPRT"))
@@ -38,20 +38,29 @@ def main() -> None:
     parser.add_argument("--user", required=True)
     parser.add_argument("--password", required=True)
     parser.add_argument("--timeout", type=float, required=True)
-    options = parser.parse_args()
+    return parser
 
+
+def move(ftp: ftplib.FTP, options: argparse.Namespace) -> None:
+    """Move the file, once logged in."""
+    ftp.set_pasv(options.mode in ("PASV", "EPSV"))
+    if options.direction == "download":
+        with options.local.open("wb") as target:
+            ftp.retrbinary(f"RETR {options.remote}", target.write)
+    else:
+        with options.local.open("rb") as source:
+            ftp.storbinary(f"STOR {options.remote}", source)
+
+
+def main() -> None:
+    """Log in, move the file, say goodbye."""
+    options = transfer_parser(__doc__).parse_args()
     kind = ExtendedFTP if options.mode in ("EPSV", "EPRT") else ftplib.FTP
     with kind(timeout=options.timeout) as ftp:
         ftp.set_debuglevel(1)
         ftp.connect(options.host, options.port)
         ftp.login(options.user, options.password)
-        ftp.set_pasv(options.mode in ("PASV", "EPSV"))
-        if options.direction == "download":
-            with options.local.open("wb") as target:
-                ftp.retrbinary(f"RETR {options.remote}", target.write)
-        else:
-            with options.local.open("rb") as source:
-                ftp.storbinary(f"STOR {options.remote}", source)
+        move(ftp, options)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ In direct mode there is none: the same calls then lead to the server itself.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from .install import CHECKOUT
-from .namespaces import GATEWAY_INSIDE, SERVER, Lab
+from .namespaces import GATEWAY_INSIDE, SERVER, Lab, bracketed
 from .processes import Process
 from .servers import FTP_PORT
 
@@ -20,31 +23,46 @@ GATEWAY_PORT = 2121
 START_SECONDS = 15.0
 
 
-def bracketed(host: str) -> str:
-    """An address as it stands before a port."""
-    return f"[{host}]" if ":" in host else host
+@dataclass(frozen=True)
+class Orders:
+    """What the gateway is told: what follows `alg run`, how many routes that makes, where its own files are."""
+
+    arguments: tuple[str, ...]
+    routes: int
+    home: Path | None = None
+
+
+def route(scheme: str, inside: str, port: int, outside: str, server_port: int) -> str:
+    """A route as the command line takes it."""
+    return f"{scheme}://{bracketed(outside)}:{server_port}@{bracketed(inside)}:{port}"
+
+
+def plain_orders(_: Path) -> Orders:
+    """One FTP route per IP version."""
+    arguments = [
+        route("ftp", GATEWAY_INSIDE[family], GATEWAY_PORT, SERVER[family], FTP_PORT) for family in GATEWAY_INSIDE
+    ]
+    return Orders(tuple(arguments), len(arguments))
 
 
 class Gateway:
-    """A running gateway with one FTP route per IP version, or, in direct mode, nothing at all."""
+    """A running gateway, or, in direct mode, nothing at all."""
 
-    def __init__(self, lab: Lab, mode: str) -> None:
+    def __init__(self, lab: Lab, mode: str, orders: Orders) -> None:
         self._lab = lab
         self._mode = mode
+        self._orders = orders
         self._process: Process | None = None
         self.port = FTP_PORT if mode == "direct" else GATEWAY_PORT
         self.hosts = SERVER if mode == "direct" else GATEWAY_INSIDE
 
     def __enter__(self) -> Self:
         if self._mode == "alg":
-            routes = [
-                f"ftp://{bracketed(SERVER[family])}:{FTP_PORT}@{bracketed(GATEWAY_INSIDE[family])}:{GATEWAY_PORT}"
-                for family in (4, 6)
-            ]
-            command = self._lab.gateway.command(sys.executable, "-m", "alg", "run", *routes)
-            self._process = Process(command, "alg run", cwd=CHECKOUT)
+            command = self._lab.gateway.command(sys.executable, "-m", "alg", "run", *self._orders.arguments)
+            home = {"ALG_HOME": str(self._orders.home)} if self._orders.home else {}
+            self._process = Process(command, "alg run", cwd=CHECKOUT, env={**os.environ, **home})
             try:
-                self._process.wait_for_lines(r"\bready: ftp ", len(routes), START_SECONDS)
+                self._process.wait_for_lines(r"\bready: ftps? ", self._orders.routes, START_SECONDS)
             except BaseException:
                 self._process.stop()
                 raise

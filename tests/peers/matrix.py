@@ -7,8 +7,6 @@ shows that the wanted command opened the data connection.
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -16,13 +14,10 @@ from pathlib import Path
 
 from .clients import CLIENTS, COLUMNS, DIRECTIONS, GAPS, Transfer, gap_reason
 from .control_tap import Tap, modes_used
-from .install import CHECKOUT
-from .processes import LabError, run_limited
+from .mover import SAMPLE_SIZE, Mover, sections_text
+from .processes import LabError
 from .rig import Rig, built_rig, summary
-from .servers import FTP_PORT, SERVERS, digest_of, make_sample
-
-TRANSFER_SECONDS = 20.0
-SAMPLE_SIZE = 1024 * 1024
+from .servers import FTP_PORT, SERVERS
 
 
 @dataclass(frozen=True)
@@ -49,12 +44,8 @@ class Runner:
     """Makes transfers on a rig and judges them."""
 
     def __init__(self, rig: Rig) -> None:
-        self._lab = rig.lab
         self._gateway = rig.gateway
-        self._site = rig.site
-        self._scratch = rig.scratch
-        self._source = rig.scratch / "source.bin"
-        self._source_digest = make_sample(self._source, SAMPLE_SIZE)
+        self._mover = Mover(rig.lab, rig.site, rig.scratch)
         self._inside = Tap(rig.lab.client, rig.gateway.port)
         self._outside = Tap(rig.lab.server, FTP_PORT)
 
@@ -65,9 +56,7 @@ class Runner:
 
     def transfer(self, plan: Result) -> Result:
         """Make the planned transfer."""
-        local = self._scratch / f"{plan.label.replace('/', '-')}.bin"
-        if plan.direction == "upload":
-            os.link(self._source, local)
+        local = self._mover.local_file(plan.label, plan.direction)
         transfer = Transfer(
             plan.mode, plan.family, plan.direction, self._gateway.hosts[plan.family], self._gateway.port, local
         )
@@ -75,62 +64,27 @@ class Runner:
         log_start = self._gateway.log_length()
         self._inside.lines()
         self._outside.lines()
-        begin = time.monotonic()
-        status, said = run_limited(
-            self._lab.client.command(*invocation.command),
-            TRANSFER_SECONDS,
-            CHECKOUT,
-            self._environment(),
-            invocation.script,
-        )
-        seconds = round(time.monotonic() - begin, 2)
+        trial = self._mover.run(transfer, invocation)
         inside = self._inside.lines()
         outside = self._outside.lines()
-        reason = self._judge(transfer, status, inside)
-        local.unlink(missing_ok=True)
+        reason = trial.problem
+        if not reason and (used := modes_used(inside)) != [plan.mode]:
+            reason = f"wanted one transfer with {plan.mode}, the wire shows {used or 'none'}"
         if not reason:
-            return Result(*plan_key(plan), "ok", seconds=seconds)
-        sections = {
+            return Result(*plan_key(plan), "ok", seconds=trial.seconds)
+        details = {
             "command": [" ".join(invocation.command)],
-            "client": said.splitlines(),
+            "client": trial.said.splitlines(),
             "gateway log": self._gateway.log_since(log_start),
             "control channel at the client": inside,
             "control channel at the server": outside,
         }
-        details = "\n".join(f"  {name}:\n" + indented(lines) for name, lines in sections.items() if lines)
-        return Result(*plan_key(plan), "FAIL", reason, seconds, details)
-
-    def _environment(self) -> dict[str, str]:
-        # No proxy settings and no start files of whoever runs this.
-        kept = {key: value for key, value in os.environ.items() if key in ("PATH", "PYTHONPATH")}
-        return {**kept, "HOME": str(self._scratch), "LC_ALL": "C", "TERM": "dumb"}
-
-    def _judge(self, transfer: Transfer, status: int | None, inside: list[str]) -> str:
-        """What is wrong, or nothing."""
-        if status is None:
-            return f"no end after {TRANSFER_SECONDS:.0f} s"
-        if transfer.download:
-            right, found = self._site.sample_digest, digest_of(transfer.local)
-        else:
-            right, found = self._source_digest, digest_of(self._site.root / transfer.remote)
-        if found != right:
-            return f"the file is {'missing' if found == 'missing' else 'different'}; the client ended with {status}"
-        if status:
-            return f"the file is right, but the client ended with {status}"
-        used = modes_used(inside)
-        if used != [transfer.mode]:
-            return f"wanted one transfer with {transfer.mode}, the wire shows {used or 'none'}"
-        return ""
+        return Result(*plan_key(plan), "FAIL", reason, trial.seconds, sections_text(details))
 
 
 def plan_key(plan: Result) -> tuple[str, str, str, int, str]:
     """The five words that name a transfer."""
     return plan.server, plan.client, plan.mode, plan.family, plan.direction
-
-
-def indented(lines: list[str]) -> str:
-    """Lines under a heading; a client's endless complaint is cut."""
-    return "\n".join(f"    {line}" for line in lines[-60:])
 
 
 def planned(only: str) -> list[Result]:

@@ -38,6 +38,11 @@ COMMON_ETC = {
 CLONE_NEWNET = 0x40000000
 
 
+def bracketed(host: str) -> str:
+    """An address as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
 class Namespace:
     """One network namespace, by its name."""
 

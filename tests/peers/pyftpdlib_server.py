@@ -53,18 +53,33 @@ def altered(reply: str, kind: str) -> str:
     return reply
 
 
-def main() -> None:
-    """Serve until a signal ends the process."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def site_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of every start script: where to listen, what to show, to whom."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("addresses", nargs="+")
     parser.add_argument("--root", required=True)
     parser.add_argument("--user", required=True)
     parser.add_argument("--password", required=True)
-    parser.add_argument("--reply", choices=ODD_REPLIES, default="plain")
-    options = parser.parse_args()
+    return parser
 
+
+def serve(handler: type[FTPHandler], options: argparse.Namespace, port: int) -> None:
+    """Serve until a signal ends the process."""
     authorizer = DummyAuthorizer()
     authorizer.add_user(options.user, options.password, options.root, perm="elradfmwMT")
+    handler.authorizer = authorizer
+    loop = IOLoop()
+    for address in options.addresses:
+        FTPServer((address, port), handler, ioloop=loop)
+    while True:
+        loop.loop()
+
+
+def main() -> None:
+    """Serve until a signal ends the process."""
+    parser = site_parser(__doc__)
+    parser.add_argument("--reply", choices=ODD_REPLIES, default="plain")
+    options = parser.parse_args()
 
     class Handler(FTPHandler):  # type: ignore[misc]
         """The stock handler with its replies respelt on the way out."""
@@ -73,12 +88,7 @@ def main() -> None:
             """Send a reply."""
             super().respond(altered(resp, options.reply), *rest, **named)
 
-    Handler.authorizer = authorizer
-    loop = IOLoop()
-    for address in options.addresses:
-        FTPServer((address, 21), Handler, ioloop=loop)
-    while True:
-        loop.loop()
+    serve(Handler, options, 21)
 
 
 if __name__ == "__main__":

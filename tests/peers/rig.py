@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .gateway import Gateway
+from .gateway import Gateway, Orders, plain_orders
 from .namespaces import Lab
 from .processes import LabError
 from .servers import Site
@@ -28,15 +28,27 @@ class Rig:
 
 
 @contextmanager
-def built_rig(mode: str, size: int, parent: Path | None = None) -> Iterator[Rig]:
-    """Build everything but the server, and take it down whatever happens."""
+def built_lab(direct: bool, size: int, parent: Path | None = None) -> Iterator[tuple[Lab, Site, Path]]:
+    """Build namespaces, site and a folder, and take them down whatever happens."""
     with tempfile.TemporaryDirectory(prefix="alg-peers-", dir=parent) as folder:
         scratch = Path(folder)
         site = Site(scratch, size)
-        with Lab(mode == "direct", site.etc_files()) as lab, Gateway(lab, mode) as gateway:
-            rig = Rig(lab, gateway, site, scratch)
-            yield rig
-            rig.complaints.extend(gateway.finish())
+        with Lab(direct, site.etc_files()) as lab:
+            yield lab, site, scratch
+
+
+@contextmanager
+def built_rig(
+    mode: str, size: int, parent: Path | None = None, orders: Callable[[Path], Orders] = plain_orders
+) -> Iterator[Rig]:
+    """Build everything but the server, and take it down whatever happens; `orders` are for the gateway."""
+    with (
+        built_lab(mode == "direct", size, parent) as (lab, site, scratch),
+        Gateway(lab, mode, orders(scratch)) as gateway,
+    ):
+        rig = Rig(lab, gateway, site, scratch)
+        yield rig
+        rig.complaints.extend(gateway.finish())
 
 
 def guarded(work: Callable[[], int]) -> int:

@@ -93,7 +93,7 @@ ServerName peers
 ServerType standalone
 UseIPv6 on
 DefaultAddress {ipv4} {ipv6}
-Port 21
+Port {port}
 User nobody
 Group nogroup
 Umask 022
@@ -114,18 +114,19 @@ DelayTable {scratch}/proftpd.delay
 """
 
 
-def start_vsftpd(site: Site, scratch: Path) -> list[str]:
-    """vsftpd: one IPv6 socket that takes IPv4 as well."""
+def start_vsftpd(site: Site, scratch: Path, more: str = "") -> list[str]:
+    """vsftpd: one IPv6 socket that takes IPv4 as well; `more` lines of configuration."""
     (scratch / "empty").mkdir(exist_ok=True)
     file = scratch / "vsftpd.conf"
-    file.write_text(VSFTPD.format(scratch=scratch))
+    file.write_text(VSFTPD.format(scratch=scratch) + more)
     return [str(server_program("vsftpd")), str(file)]
 
 
-def start_proftpd(site: Site, scratch: Path) -> list[str]:
-    """ProFTPD: the addresses are named, else it looks its own host name up."""
+def start_proftpd(site: Site, scratch: Path, port: int = FTP_PORT, more: str = "") -> list[str]:
+    """ProFTPD: the addresses are named, else it looks its own host name up; `more` lines of configuration."""
     file = scratch / "proftpd.conf"
-    file.write_text(PROFTPD.format(scratch=scratch, root=site.root, ipv4=SERVER[4], ipv6=SERVER[6]))
+    text = PROFTPD.format(scratch=scratch, root=site.root, ipv4=SERVER[4], ipv6=SERVER[6], port=port)
+    file.write_text(text + more)
     return [str(server_program("proftpd")), "--nodaemon", "--quiet", "--config", str(file)]
 
 
@@ -150,6 +151,7 @@ class Server:
 
     name: str
     command: Callable[[Site, Path], list[str]]
+    port: int = FTP_PORT
 
     def start(self, lab: Lab, site: Site, scratch: Path) -> Process:
         """Start it in the server namespace; return when it listens on both families."""
@@ -158,7 +160,7 @@ class Server:
         process = Process(lab.server.command(*self.command(site, scratch)), self.name, cwd=CHECKOUT)
         try:
             for address in SERVER.values():
-                lab.server.wait_listening(address, FTP_PORT, process.alive)
+                lab.server.wait_listening(address, self.port, process.alive)
         except LabError as error:
             process.stop()
             raise LabError(f"{self.name} did not start: {error}; its output: {process.tail()}") from error

@@ -1,0 +1,122 @@
+"""`Control`: the control connection as the parts of the plugin share it: what is sent on, what is answered here, and what
+is asked of the server on our own account. Which bytes are commands and replies is in `wire`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alg.plugin import AlgError, Flow, Pipeline, PolicyError, Promise, ProtocolError, Stream, Verdict
+from alg_ftp import wire
+from alg_ftp.config import FtpConfig
+
+GREETING = wire.Command("", b"", b"")
+"""Stands for what the server's first reply answers: the connection itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A command that waits for its reply; with a promise, whoever asked gets the reply, and the client does not."""
+
+    command: wire.Command
+    promise: Promise[wire.Reply] | None = None
+
+
+class Control:
+    """Both legs of one control connection."""
+
+    def __init__(self, config: FtpConfig, flow: Flow, client: Stream) -> None:
+        self.config = config
+        self.rules = config.effective_rules()
+        self.flow = flow
+        self.client = client
+        self.pipeline: Pipeline[Pending] = Pipeline(client.reply, limit=config.max_outstanding)
+
+    # To the server.
+
+    def expect_greeting(self) -> None:
+        """The server's greeting is for the client."""
+        self.pipeline.forwarded(Pending(GREETING))
+
+    async def ask_greeting(self) -> wire.Reply:
+        """Wait for the server's greeting."""
+        promise = Promise[wire.Reply]()
+        self.pipeline.forwarded(Pending(GREETING, promise))
+        return await promise
+
+    def forward(self, command: wire.Command) -> None:
+        """A command goes on as it is; the reply is for the client."""
+        self.pipeline.forwarded(Pending(command))
+        self.client.send(command.line + wire.LINE_END)
+
+    async def ask(self, line: bytes) -> wire.Reply:
+        """Send a command of our own; its final reply comes back, and not to the client.
+
+        Raises:
+            AlgError: the server closes the connection with it (421).
+        """
+        promise = Promise[wire.Reply]()
+        self.pipeline.forwarded(Pending(wire.parse_command(line), promise))
+        self.client.send(line + wire.LINE_END)
+        reply = await promise
+        if reply.code == 421:
+            raise AlgError("the server closes the connection", reason="server_closes")
+        return reply
+
+    # To the client.
+
+    def answer(self, command: wire.Command, reply: bytes) -> None:
+        """A command is answered here, in its turn."""
+        self.pipeline.answered_here(Pending(command), reply)
+
+    def reply(self, command: wire.Command, code: int, text: str) -> None:
+        """As `answer`, with a line of ours. Nothing is recorded: all is well."""
+        self.answer(command, wire.format_reply(code, text))
+
+    def refuse(self, command: wire.Command, code: int, text: str, reason: str) -> None:
+        """As `reply`, and record it under that reason."""
+        self.flow.log(reason, f"{command.verb}: {code} {text}", {"command": command.verb, "code": code})
+        self.reply(command, code, text)
+
+    # Rules.
+
+    def admits(self, command: wire.Command) -> bool:
+        """Whether that USER may log in; if not, it is refused."""
+        if len(command.argument) > self.config.max_user:
+            self.refuse(command, 501, "The user name is too long.", "user_too_long")
+        elif not self.config.admits(command.argument):
+            self.refuse(command, 530, "This user may not log in here.", "user_refused")
+        else:
+            return True
+        return False
+
+    def is_ruled(self, command: wire.Command, code: int) -> bool:
+        """Whether a rule is about that reply."""
+        return self.rules.reply(command.verb, code) is not Verdict.ACCEPT
+
+    def judge_reply(self, command: wire.Command, reply: wire.Reply) -> wire.Reply:
+        """The reply, or ours in its place.
+
+        Raises:
+            PolicyError: a rule ends the session.
+        """
+        verb, code = command.verb, reply.code
+        verdict = self.rules.reply(verb, code)
+        if verdict is Verdict.ABORT or (verdict is Verdict.REJECT and code < 200):
+            raise PolicyError(f"{code} to {verb} ends the session, by rule", reason="reply_refused")
+        if verdict is Verdict.ACCEPT:
+            return reply
+        self.flow.log("reply_refused", f"{code} to {verb} is refused by policy", {"command": verb, "code": code})
+        return wire.Reply(550, (b"550 The reply is refused by policy.",))
+
+    def refuse_ahead(self, what: str) -> None:
+        """Refuse what the client said ahead of a TLS handshake: it must never count as said within it.
+
+        Raises:
+            ProtocolError: there is something.
+        """
+        if self.client.buffered:
+            raise ProtocolError(
+                f"the client sent {self.client.buffered} bytes behind {what}, before the TLS handshake",
+                reason="bytes_before_tls",
+            )
