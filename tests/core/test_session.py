@@ -143,7 +143,7 @@ def test_a_lease_of_two_dialled_legs_lets_nobody_in() -> None:
     session, _ = make_session()
     lease = session.lease(Expectation(ACTIVE.client, PASSIVE.server), LEGS)
     assert lease.sources == {}
-    assert not lease.used
+    assert (lease.flows, lease.dialled) == (0, False)
 
 
 def test_a_session_has_a_limit_of_leases() -> None:
