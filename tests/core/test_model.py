@@ -105,4 +105,5 @@ def test_where_both_legs_are_accepted_there_is_no_target() -> None:
     """Mode conversion needs other pairs: here the client opens, and the server too."""
     both = Expectation(Accept(), Accept())
     assert both.accepted == tuple(Side)
-    assert both.targets == both.dialled == ()
+    assert not both.targets
+    assert not both.dialled
