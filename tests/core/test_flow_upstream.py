@@ -122,6 +122,7 @@ class Sending(Choosing):
 
     async def from_client(self, stream: Stream) -> None:
         stream.send(b"hello\n")
+        await stream.read_line(100)
 
 
 class Splicing(Choosing):
