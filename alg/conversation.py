@@ -33,7 +33,7 @@ C< TEXT     S< TEXT               the client, the server must get that line
 + SIDE LISTENER -> TARGET         a listener opens for that side and leads to the target; ` tls` stands behind the
                                   endpoints of legs that are TLS; `client X <-> server Y`: both listen, or are dialled
 - SIDE LISTENER                   it closes, while the session goes on
-= client X <-> server Y           both are dialled now
+= client X <-> server Y           both are dialled now, and the binding is done with
 T SIDE                            TLS begins on that leg; `T SIDE off`: it ends
 @ HOST:PORT                       this upstream is connected to
 ! REASON                          a record of that reason is written
@@ -97,7 +97,8 @@ class Step:
 
     def glued_to(self, later: Step) -> Step:
         """This step and a later one of the same side, said in one breath."""
-        brief = {line.partition(" -> ")[0] for line in self.listens} & set(later.stops)  # opened and closed within it
+        gone = {*later.stops, *(line[2:] for line in later.changes if line.startswith(Mark.DIALS.value))}
+        brief = {line.partition(" -> ")[0] for line in self.listens} & gone  # opened and closed within it
         listens = tuple(line for line in self.listens if line.partition(" -> ")[0] not in brief) + later.listens
         return Step(
             self.number,
@@ -154,7 +155,9 @@ class Conversation:
         found = self.settings.get("listeners", "").split()
         for side in ("client", "server"):
             found += [each.strip() for each in self.settings.get(side, "").split(" - ") if each.strip()]
-        return [each for each in found if each != _NOBODY] + list(self.upstreams.values())
+        if self.settings.get("server", "").partition(" - ")[0].strip() == _NOBODY:
+            found.remove(_NOBODY)
+        return found + list(self.upstreams.values())
 
     @property
     def upstreams(self) -> dict[str, str]:
@@ -174,7 +177,10 @@ class Conversation:
         if "listeners" in self.settings:
             arguments["listeners"] = self.settings["listeners"].split()
         if "tls" in self.settings:
-            arguments["client_tls"], arguments["server_tls"] = map(TlsPolicy, self.settings["tls"].split())
+            policies = [TlsPolicy(word) for word in self.settings["tls"].split()]
+            if len(policies) != len(Side):
+                raise ValueError("`tls:` names two policies, the client's and the server's")
+            arguments["client_tls"], arguments["server_tls"] = policies
         arguments["implicit_tls"] = [Side(side) for side in self.settings.get("implicit", "").split()]
         arguments["server_name"] = self.settings.get("name")
         return arguments | {"upstreams": self.upstreams}
@@ -366,5 +372,6 @@ class Player:
             self._bindings[lease.number] = description.partition(" -> ")[0]
             if lease.number not in before:
                 opened.append(description)
-        stopped = [text for number, text in before.items() if number not in self._bindings]
+        gone = [number for number in before if number not in self._bindings]
+        stopped = [before[number] for number in gone if number not in self.playbook.dialled]
         return tuple(opened), () if self.playbook.closed else tuple(stopped)

@@ -199,8 +199,8 @@ class Playbook:
         """The leg of that side breaks."""
         self._tell(ConnectionLost(side, ConnectError(message, reason=f"{side.value}_lost")))
 
-    def related_ended(self, number: int, outcome: Outcome) -> None:
-        """A related flow that came through that binding is over."""
+    def related_ended(self, number: int, outcome: Outcome | None) -> None:
+        """A related flow that came through that binding, or was dialled, is over; None if it never had both legs."""
         self._tell(RelatedEnded(number, outcome))
 
     def answer(self, error: AlgError | None = None) -> None:
@@ -256,6 +256,7 @@ class Playbook:
                 self.session.release(command.number)
             elif isinstance(command, DialBinding):
                 self.dialled.append(command.number)
+                self.session.release(command.number)
             elif isinstance(command, Splice):
                 self._spliced.add(command.side)
             elif isinstance(command, Report | ReportRewrite):

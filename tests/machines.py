@@ -5,7 +5,7 @@ from __future__ import annotations
 from alg.core.commands import Abort, Command
 from alg.core.events import DataReceived
 from alg.core.flow import FlowMachine
-from alg.core.model import Leg
+from alg.core.model import Leg, TlsInfo
 from alg.core.policy import Gate, LeaseLimits
 from alg.core.session import Session
 from alg.plugin import AlgError, Side, Stream, StreamPlugin
@@ -14,9 +14,11 @@ from alg.testing import endpoint
 CLIENT = Leg(endpoint("10.77.1.1:2121"), endpoint("10.77.1.2:40000"))
 SERVER = Leg(endpoint("10.77.2.1:50000"), endpoint("10.77.2.2:21"))
 LISTENER = endpoint("10.77.1.1:20001")
+OPENED = {Side.CLIENT: LISTENER}
 TARGET = endpoint("10.77.2.2:5000")
 FROM_CLIENT = DataReceived(Side.CLIENT, b"x\n")
 FROM_SERVER = DataReceived(Side.SERVER, b"y\n")
+TLS = TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 
 
 class Echo(StreamPlugin[None]):

@@ -88,7 +88,7 @@ def test_listeners_are_given_in_order_until_they_run_out() -> None:
     talk.client(CALL * 3)
     assert talk.to_server == b"CALL 203.0.113.7 50001\nCALL 203.0.113.7 50002\n"
     assert talk.to_client == b"BUSY no_port\n"
-    assert [str(each) for each in talk.listeners.values()] == ["203.0.113.7:50001", "203.0.113.7:50002"]
+    assert list(talk.listeners.values()) == [{Side.SERVER: endpoint(f"203.0.113.7:5000{number}")} for number in (1, 2)]
     talk = Playbook(CallPlugin, CallConfig(b""))
     talk.client(CALL * 2)
     assert talk.to_server == b"CALL 10.77.2.1 20001\nCALL 10.77.2.1 20002\n"
@@ -242,7 +242,7 @@ def test_a_released_binding_is_no_lease_any_more() -> None:
 
     talk = Playbook(Fickle)
     assert not talk.leases
-    assert list(talk.listeners.values()) == [endpoint("10.77.1.1:20001")]
+    assert list(talk.listeners.values()) == [{Side.CLIENT: endpoint("10.77.1.1:20001")}]
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1:21", "[2001:db8::1]:21"])

@@ -43,7 +43,10 @@ class CloseBinding:
 
 @dataclass(frozen=True, slots=True)
 class DialBinding:
-    """Both legs of this binding are dialled: do it now, the server's side first. To be answered by nothing."""
+    """Both legs of this binding are dialled: do it now, the server's side first. The lease is done with.
+
+    To be answered by nothing but, in the end, `RelatedEnded`.
+    """
 
     number: int
 

@@ -68,10 +68,13 @@ class CommandFailed:
 
 @dataclass(frozen=True, slots=True)
 class RelatedEnded:
-    """A related flow that came through the binding of that number is over; told also after the end of this flow."""
+    """A flow that the lease of that number admitted, or that was dialled, is over; told also after the end of this flow.
+
+    Without an outcome it never had both its legs, and the plugin is not told.
+    """
 
     number: int
-    outcome: Outcome
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)

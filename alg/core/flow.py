@@ -1,6 +1,6 @@
 """`FlowMachine`: drives the two coroutines of a plugin. Events in, an ordered list of commands out; no I/O.
 
-Promises to hosts: commands are to be carried out in order; `OpenBinding` and `StartTls` are answered exactly once;
+Promises to hosts: commands are to be carried out in order; nothing is sent to a server that there is not yet;
 after `Splice(side)` no data of that side is emitted; nothing that a peer does makes `receive` raise.
 Promise to plugins: `await` is answered by this machine alone, so they are the same in every host.
 """
@@ -42,7 +42,8 @@ from alg.core.events import (
     UpstreamConnected,
 )
 from alg.core.model import Endpoint, Expectation, Leg, Side
-from alg.core.plugin import Field, Flow, OnEnd, StreamPlugin, refusal_words
+from alg.core.outcomes import OnEnd, Outcomes
+from alg.core.plugin import Field, Flow, StreamPlugin, refusal_words
 from alg.core.promise import Promise
 from alg.core.session import Session
 from alg.core.stream import Stream
@@ -85,7 +86,7 @@ class FlowMachine:
         "_directions",
         "_ended",
         "_handshakes",
-        "_on_end",
+        "_outcomes",
         "_server",
         "legs",
         "now",
@@ -100,7 +101,7 @@ class FlowMachine:
         self.legs = {Side.CLIENT: client}
         if server is not None:
             self.legs[Side.SERVER] = server
-        self._on_end: dict[int, OnEnd] = {}
+        self._outcomes = Outcomes(session)
         self._commands: list[Command] = []
         self._ended = False
         self._handshakes: frozenset[Side] = frozenset()
@@ -120,7 +121,8 @@ class FlowMachine:
             name = treats[side].__name__
             if getattr(type(self.plugin), name) is getattr(StreamPlugin, name):
                 direction.opaque = True
-                self._commands.append(Splice(side))
+                if Side.SERVER in self.legs:
+                    self._commands.append(Splice(side))
         for side, direction in self._directions.items():
             if not direction.opaque and not self._ended:
                 self._begin(side, treats[side])
@@ -171,11 +173,13 @@ class FlowMachine:
             self._answer(event.side, None, None)
         elif isinstance(event, UpstreamConnected):
             self.legs[Side.SERVER] = event.leg
+            if self._server.opaque:  # from the start
+                self._commands.append(Splice(Side.SERVER))
             self._answer(event.command, None, None)
         elif isinstance(event, CommandFailed):
             if isinstance(event.command, int):
                 self.session.release(event.command)
-                self._on_end.pop(event.command, None)
+                self._outcomes.forget(event.command)
             elif isinstance(event.command, Side):
                 self._handshakes -= {event.command}
             self._answer(event.command, None, event.error)
@@ -185,18 +189,19 @@ class FlowMachine:
 
     def _tell_outcome(self, event: RelatedEnded) -> None:
         """Tell a plugin what came of a related flow; it cannot send any more if its own flow is over."""
-        on_end = self._on_end.get(event.number)
-        if on_end is None:
+        on_end = self._outcomes.count(event.number)
+        if on_end is None or event.outcome is None:
             return
-        if self.session.find(event.number) is None:  # it was the last that came through
-            del self._on_end[event.number]
         try:
             on_end(event.outcome)
-        except Exception as problem:  # noqa: BLE001 - as in `_step`
-            self._abort(PluginError(f"plugin {self.plugin.name} raised {_where(problem)}"))
-        for side in Side:
-            if not self._ended:
-                self._wake(side)
+        except Exception as problem:  # noqa: BLE001 - as in `_run`
+            error = PluginError(f"plugin {self.plugin.name} raised {_where(problem)}")
+            if self._ended:
+                self.report(error.reason, str(error), {})
+            else:
+                self._abort(error)
+        self._wake(Side.CLIENT)
+        self._wake(Side.SERVER)
 
     def wants_data(self, side: Side) -> bool:
         """Whether the host should read that side; this is the whole of backpressure."""
@@ -220,7 +225,7 @@ class FlowMachine:
         self._ended = True
         self._drop_coroutines()
         self._directions = {}
-        self._on_end = {}
+        self._outcomes = Outcomes(self.session)
         del self._client, self._server, self.plugin
 
     def _flush(self) -> list[Command]:
@@ -237,7 +242,23 @@ class FlowMachine:
         return False
 
     def _step(self, side: Side, value: object = None, error: AlgError | None = None) -> None:
-        """Run a direction's coroutine until it waits again or returns."""
+        """Run a direction's coroutine until it waits again or returns; then whoever waits for what was promised."""
+        self._run(side, value, error)
+        self._wake(side.other)
+
+    def _wake(self, side: Side) -> None:
+        """Let that direction go on, if it waits for a promise that has been kept by now; then the other, and so on."""
+        while not self._ended and self._may_go_on(side):
+            self._run(side)
+            side = side.other
+        if self._ended:
+            self._drop_coroutines()
+
+    def _may_go_on(self, side: Side) -> bool:
+        promise = self._directions[side].waits_for
+        return isinstance(promise, Promise) and promise.kept
+
+    def _run(self, side: Side, value: object = None, error: AlgError | None = None) -> None:
         direction = self._directions[side]
         coroutine = direction.coroutine
         assert coroutine is not None, "an opaque direction waits for nothing"
@@ -257,16 +278,6 @@ class FlowMachine:
                 self._abort(PluginError(f"plugin {self.plugin.name} reads on after splice()"))
             else:
                 direction.waits_for = request
-        if self._ended:
-            self._drop_coroutines()
-        else:
-            self._wake(side.other)
-
-    def _wake(self, side: Side) -> None:
-        """Let that direction go on, if it waits for a promise that has been kept by now."""
-        promise = self._directions[side].waits_for
-        if isinstance(promise, Promise) and promise.kept:
-            self._step(side)
 
     def _finish(self, side: Side) -> None:
         """A coroutine has returned: what its side says from here on is opaque."""
@@ -274,7 +285,14 @@ class FlowMachine:
         direction.coroutine = None
         if self._ended or direction.opaque:
             return
-        self._make_opaque(side)
+        if Side.SERVER in self.legs:
+            self._make_opaque(side)
+        elif side is Side.SERVER:
+            direction.opaque = True  # as if it had not been overridden
+        elif direction.stream.ended:
+            self.close()  # the client has left without choosing
+        else:
+            self._abort(self._no_server())
 
     def _make_opaque(self, side: Side) -> None:
         direction = self._directions[side]
@@ -303,6 +321,8 @@ class FlowMachine:
         if not isinstance(data, bytes):
             raise TypeError(f"send() and reply() take bytes, not {type(data).__name__}")
         direction = self._directions[side.other]
+        if side is Side.SERVER and side not in self.legs and not self._ended:
+            raise self._no_server()
         if direction.opaque and not direction.stream.ended:
             name = f"from_{side.other.value}"
             raise PluginError(
@@ -318,34 +338,32 @@ class FlowMachine:
         lease = self.session.lease(expectation, self.legs)
         self._commands.append(OpenBinding(lease.number, expectation))
         if on_end is not None:
-            self._on_end[lease.number] = on_end
+            self._outcomes.watch(lease, on_end)
         return lease.number
 
     def dial(self, number: int) -> None:
         """Ask the host to dial both legs of a binding."""
         lease = self.session.find(number)
-        if not self._ended and lease is not None and not lease.expectation.accepted and not lease.used:
-            lease.used = True
+        if not self._ended and lease is not None and not lease.dialled:
+            lease.dialled = True
             self._commands.append(DialBinding(number))
 
     def release(self, number: int) -> None:
         """Ask the host to stop listening."""
-        lease = self.session.find(number)
-        if not self._ended and lease is not None:
+        if not self._ended and self.session.find(number) is not None:
             self._commands.append(CloseBinding(number))
-            if not lease.used:
-                self._on_end.pop(number, None)  # there will be no flow
 
     def prepare_upstream(self, command: ConnectUpstream) -> None:
         """Ask the host for a server."""
         self._refuse_after_end()
-        if Side.SERVER in self.legs:
+        asked = any(isinstance(each.waits_for, ConnectUpstream) for each in self._directions.values())
+        if asked or Side.SERVER in self.legs:
             raise PluginError(f"plugin {self.plugin.name} connects to a second server")
         self._commands.append(command)
 
     def prepare_tls(self, side: Side) -> None:
         """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread."""
-        self._refuse_after_end()
+        self._refuse_tls_change(side, secure=False)
         for direction in self._directions.values():
             if direction.stream.buffered:
                 raise ProtocolError(
@@ -357,7 +375,7 @@ class FlowMachine:
 
     def prepare_clear(self, side: Side) -> None:
         """Ask the host for the end of TLS on a leg, provided that nothing sent within it is still unread."""
-        self._refuse_after_end()
+        self._refuse_tls_change(side, secure=True)
         if buffered := self._directions[side].stream.buffered:
             raise ProtocolError(
                 f"the {side.value} sent {buffered} bytes more before the end of TLS", reason="bytes_before_clear"
@@ -365,12 +383,33 @@ class FlowMachine:
         self._handshakes |= {side}
         self._commands.append(StopTls(side))
 
+    def _refuse_tls_change(self, side: Side, *, secure: bool) -> None:
+        """Refuse what no host could carry out; `secure` says what the leg must be before."""
+        self._refuse_after_end()
+        if side not in self.legs:
+            raise self._no_server()
+        why = ""
+        if self._directions[side].opaque:
+            why = "bytes pass unread"
+        elif side in self._handshakes:
+            why = "that is under way"
+        elif self.legs[side].secure != secure:
+            why = "there is none" if secure else "there is some"
+        if why:
+            what = "stops TLS" if secure else "starts TLS"
+            raise PluginError(f"plugin {self.plugin.name} {what} on the {side.value}'s leg, where {why}")
+
+    def _no_server(self) -> PluginError:
+        return PluginError(f"plugin {self.plugin.name} has no server yet: `connect` comes first")
+
     def _refuse_after_end(self) -> None:
         if self._ended:
             raise PluginError(f"plugin {self.plugin.name} goes on after the end of its flow")
 
     def splice(self) -> None:
         """Make both directions opaque."""
+        if Side.SERVER not in self.legs and not self._ended:
+            raise self._no_server()
         for side, direction in self._directions.items():
             if not direction.opaque and not self._ended:
                 self._make_opaque(side)

@@ -5,23 +5,20 @@ Nothing in here does I/O: what a plugin asks for becomes a command, which the fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
 from alg.core.addresses import Address
 from alg.core.commands import ConnectUpstream
-from alg.core.errors import AlgError, BindError, PolicyError
-from alg.core.model import Endpoint, Expectation, Leg, LegPlan, Outcome, Side
+from alg.core.errors import AlgError, BindError, PluginError, PolicyError
+from alg.core.model import Endpoint, Expectation, Leg, LegPlan, Side
+from alg.core.outcomes import OnEnd
 from alg.core.stream import Stream, suspend
 
 C_co = TypeVar("C_co", covariant=True)
 
 Field = str | int | Endpoint
 """What a record may hold besides its message."""
-
-
-OnEnd = Callable[[Outcome], None]
-"""What is called when a related flow is over."""
 
 
 class Machine(Protocol):
@@ -80,12 +77,25 @@ class Binding:
 
     @property
     def endpoint(self) -> Endpoint:
-        """The endpoint to write into the payload, where we accept on one side."""
-        (endpoint,) = self.endpoints.values()
-        return endpoint
+        """The endpoint to write into the payload, where we accept on one side.
+
+        Raises:
+            PluginError: we accept on both sides, or on none.
+        """
+        if len(self.endpoints) != 1:
+            raise PluginError(f"a binding with {len(self.endpoints)} endpoints has no `endpoint`; see `endpoints`")
+        return next(iter(self.endpoints.values()))
 
     def dial(self) -> None:
-        """Where both legs are dialled: do it now, the server's side first. To do it again does nothing."""
+        """Where both legs are dialled: do it now, the server's side first.
+
+        To do it again does nothing, nor does it after `release`, the lifetime, or the end of the flow.
+
+        Raises:
+            PluginError: a leg is accepted.
+        """
+        if self.expectation.accepted:
+            raise PluginError("a binding that listens is not dialled")
         self._machine.dial(self.number)
 
     def release(self) -> None:
@@ -146,7 +156,8 @@ class Flow:
         does. When this returns, the listener is open, so the bytes that name it may be sent. `announced_by` is for the
         record: the words of the payload (`227`). `limit` flows may come (None: any number) within `lifetime` seconds,
         from `sources` only (default: the origin side's peer), to be treated by `plugin` (default: opaque). Legs on the
-        sides in `tls` are TLS from the first byte. `on_end` is called for each flow that is over.
+        sides in `tls` are TLS from the first byte. `on_end` is called for each flow that had both legs and is over; if
+        this flow is over too by then, it may still `log`, and whatever else it asks for goes nowhere.
 
         Raises (and records):
             PolicyError: the target is none that its side may name (`third_party_address`, `self_target`, `low_port`).
@@ -192,7 +203,9 @@ class Flow:
     async def connect(self, host: str, port: int) -> None:
         """Connect to the server that the client chose; only where the route leaves the choice to it.
 
-        `host` is a name or a literal address. When this returns there is a server's leg, and what it says arrives.
+        `host` is a name or a literal address. When this returns there is a server's leg, and what it says arrives. Before
+        that nothing can be sent to it, and nothing of the client's passes unread. One at a time, and only until there
+        is a server; anything else is a mistake of the plugin.
 
         Raises:
             PolicyError: the route does not allow this upstream (`upstream_refused`).
@@ -205,7 +218,8 @@ class Flow:
     async def start_tls(self, side: Side) -> None:
         """Turn the leg on that side into TLS; when this returns, the handshake is complete.
 
-        Toward the client we are the TLS server, toward the server the client.
+        Toward the client we are the TLS server, toward the server the client. It is a mistake to start TLS on a leg
+        that has it, or whose bytes pass unread.
 
         Raises:
             ProtocolError: bytes that were sent in the clear are still unread on either side (`bytes_before_tls`); what
@@ -217,6 +231,8 @@ class Flow:
 
     async def stop_tls(self, side: Side) -> None:
         """Take TLS off the leg on that side, behind all that was sent; when this returns, the leg is in the clear.
+
+        It is a mistake where there is none.
 
         Raises:
             ProtocolError: what that side sent under TLS is still unread (`bytes_before_clear`).

@@ -1,6 +1,7 @@
 """`Promise`: how one coroutine of a plugin waits for the other, e.g. the treatment of a command for the server's reply.
 
-The flow machine wakes whoever waits, as soon as the one who keeps the promise waits itself.
+The flow machine wakes whoever waits, once the one who keeps the promise waits itself or has returned. When the session
+ends first, whoever waits is dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Promise(Generic[T]):
         self._value: T | None = None
 
     def keep(self, value: T) -> None:
-        """Here it is. A promise is kept once; what is said later is not heard."""
+        """Here it is. A promise is kept once; what is said later is not heard. Also `on_end` may keep one."""
         if not self.kept:
             self._value = value
             self.kept = True

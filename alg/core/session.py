@@ -22,17 +22,17 @@ class Lease:
     none, and the lease is what the dials are counted by.
     """
 
-    __slots__ = ("_remaining", "deadline", "expectation", "number", "sources", "used")
+    __slots__ = ("_came", "deadline", "dialled", "expectation", "number", "sources")
 
     def __init__(self, number: int, expectation: Expectation, sources: Mapping[Side, tuple[Address, ...]]) -> None:
         self.number = number
         self.expectation = expectation
         self.sources = sources
         """Who may come, for each side on which we accept."""
-        self._remaining = dict.fromkeys(sources, expectation.limit)
+        self._came = dict.fromkeys(sources, 0)
         self.deadline: float | None = None
-        self.used = False
-        """Whether a flow has come through, or was dialled."""
+        self.dialled = False
+        """Whether both legs were dialled."""
 
     def start(self, now: float) -> None:
         """The listeners are open: from here the lifetime runs."""
@@ -49,16 +49,18 @@ class Lease:
             raise PolicyError(f"{peer} came where {expected} is expected", reason="wrong_peer")
         if self.deadline is not None and now >= self.deadline:
             raise PolicyError(f"{peer} came after the lease had ended", reason="lease_expired")
-        remaining = self._remaining[side]
-        if remaining is not None:
-            if not remaining:
-                raise PolicyError(f"{peer} came again, the lease is used up", reason="lease_used")
-            self._remaining[side] = remaining - 1
-        self.used = True
+        if self.used_up(side):
+            raise PolicyError(f"{peer} came again, the lease is used up", reason="lease_used")
+        self._came[side] += 1
 
     def used_up(self, side: Side) -> bool:
         """Whether no further flow may come from that side."""
-        return self._remaining[side] == 0
+        return self._came[side] == self.expectation.limit
+
+    @property
+    def flows(self) -> int:
+        """How many flows have begun: who came first counts, whether the other leg followed or not."""
+        return max(self._came.values(), default=int(self.dialled))
 
 
 class Session:

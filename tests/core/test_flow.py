@@ -5,7 +5,7 @@ from __future__ import annotations
 from alg.core.commands import Abort, CloseConnection, Report, SendData, SendEof, Splice
 from alg.core.events import BindingOpened, CommandFailed, ConnectionLost, DataReceived, EofReceived, TlsStarted
 from alg.plugin import BindError, ConnectError, Side, Stream, StreamPlugin
-from tests.machines import CLIENT, FROM_CLIENT, FROM_SERVER, LISTENER, SERVER, Echo, make_machine, started
+from tests.machines import CLIENT, FROM_CLIENT, FROM_SERVER, OPENED, SERVER, TLS, Echo, make_machine, started
 
 
 class Opaque(StreamPlugin[None]):
@@ -63,7 +63,7 @@ def test_after_the_end_events_are_ignored() -> None:
     machine, _ = started(Echo)
     machine.receive(ConnectionLost(Side.SERVER, ConnectError("reset")))
     assert machine.ended
-    late = (FROM_CLIENT, EofReceived(Side.CLIENT), BindingOpened(1, LISTENER), TlsStarted(Side.CLIENT))
+    late = (FROM_CLIENT, EofReceived(Side.CLIENT), BindingOpened(1, OPENED), TlsStarted(Side.CLIENT, TLS))
     for event in (*late, CommandFailed(1, BindError("no")), ConnectionLost(Side.CLIENT, ConnectError("reset"))):
         assert machine.receive(event) == []
     assert not machine.wants_data(Side.CLIENT)
@@ -134,7 +134,7 @@ def test_splice_after_both_have_ended_closes() -> None:
     machine, _ = started(Late)
     machine.receive(EofReceived(Side.SERVER))
     machine.receive(EofReceived(Side.CLIENT))
-    assert machine.receive(TlsStarted(Side.CLIENT)) == [SendEof(Side.SERVER), CloseConnection()]
+    assert machine.receive(TlsStarted(Side.CLIENT, TLS)) == [SendEof(Side.SERVER), CloseConnection()]
 
 
 def test_a_leg_that_is_lost_ends_the_flow() -> None:

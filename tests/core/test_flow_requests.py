@@ -8,7 +8,7 @@ from alg.core.commands import CloseBinding, OpenBinding, Report, ReportRewrite, 
 from alg.core.events import BindingOpened, CommandFailed, DataReceived, TlsStarted
 from alg.core.model import Expectation
 from alg.plugin import BindError, Binding, ConnectError, Side, Stream, StreamPlugin
-from tests.machines import FROM_CLIENT, FROM_SERVER, LISTENER, TARGET, Echo, started
+from tests.machines import FROM_CLIENT, FROM_SERVER, LISTENER, OPENED, TARGET, TLS, Echo, started
 
 
 class Expecting(Echo):
@@ -36,7 +36,7 @@ def test_an_expectation_becomes_a_binding() -> None:
     machine, _ = started(Expecting)
     (command,) = machine.receive(FROM_CLIENT)
     assert command == OpenBinding(1, Expectation.usual(Side.CLIENT, TARGET))
-    report, send = machine.receive(BindingOpened(1, LISTENER))
+    report, send = machine.receive(BindingOpened(1, OPENED))
     assert isinstance(report, ReportRewrite)
     assert report.message == f"ASK {TARGET} -> {LISTENER} for 10.77.1.2, once, 60 s"
     assert report.fields["lease"] == 1
@@ -55,9 +55,9 @@ def test_the_record_of_a_rewrite_says_how_often(limit: int | None, words: str) -
 
     machine, _ = started(Asking)
     machine.session.release(1)
-    report = machine.receive(BindingOpened(1, LISTENER))[0]
+    report = machine.receive(BindingOpened(1, OPENED))[0]
     assert isinstance(report, ReportRewrite)
-    assert report.message == f"{TARGET} -> {LISTENER} for , {words}, 0.5 s"
+    assert report.message == f"{TARGET} -> {LISTENER} for nobody, {words}, 0.5 s"
 
 
 def test_a_binding_that_fails_raises_where_it_was_asked_for() -> None:
@@ -75,7 +75,7 @@ def test_a_binding_is_released_once() -> None:
     """However often the plugin says it; the listener closes, the session's account is the host's to settle."""
     machine, _ = started(Expecting)
     machine.receive(FROM_CLIENT)
-    machine.receive(BindingOpened(1, LISTENER))
+    machine.receive(BindingOpened(1, OPENED))
     assert machine.receive(DataReceived(Side.CLIENT, b"drop\n")) == [CloseBinding(1)]
     assert machine.receive(DataReceived(Side.CLIENT, b"drop\n")) == []
 
@@ -84,7 +84,7 @@ def test_a_binding_that_is_gone_is_not_released() -> None:
     """It was used up or expired, or the flow has ended."""
     machine, _ = started(Expecting)
     machine.receive(FROM_CLIENT)
-    machine.receive(BindingOpened(1, LISTENER))
+    machine.receive(BindingOpened(1, OPENED))
     machine.session.release(1)
     assert machine.receive(DataReceived(Side.CLIENT, b"drop\n")) == []
 
@@ -100,7 +100,7 @@ def test_a_binding_that_nobody_waits_for_is_closed() -> None:
     machine, _ = started(Both)
     machine.receive(FROM_CLIENT)
     assert machine.receive(FROM_SERVER) == [Splice(Side.CLIENT), Splice(Side.SERVER)]
-    assert machine.receive(BindingOpened(1, LISTENER)) == [CloseBinding(1)]
+    assert machine.receive(BindingOpened(1, OPENED)) == [CloseBinding(1)]
 
 
 def test_tls_is_started_on_one_leg_at_a_time() -> None:
@@ -120,7 +120,7 @@ def test_tls_is_started_on_one_leg_at_a_time() -> None:
     assert not machine.wants_data(Side.CLIENT)
     assert not machine.wants_data(Side.SERVER)
     assert not machine.wants_both
-    assert machine.receive(TlsStarted(Side.CLIENT)) == [SendData(Side.CLIENT, b"secure\n")]
+    assert machine.receive(TlsStarted(Side.CLIENT, TLS)) == [SendData(Side.CLIENT, b"secure\n")]
     assert machine.plugin.flow.client.secure
     assert not machine.plugin.flow.server.secure
     assert machine.wants_data(Side.CLIENT)

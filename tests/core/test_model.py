@@ -93,15 +93,17 @@ def test_a_realm_has_a_pool_by_default() -> None:
 def test_the_usual_expectation_accepts_on_one_side_and_connects_on_the_other(origin: Side) -> None:
     """It is used once, within a minute, by the origin's peer, and nobody looks into it."""
     usual = Expectation.usual(origin, TARGET)
-    assert origin is usual.origin
+    assert usual.accepted == (origin,)
+    assert usual.dialled == (origin.other,)
     assert Accept() == usual.plan(origin)
     assert Connect(TARGET) == usual.plan(origin.other)
-    assert usual.target == TARGET
+    assert usual.targets == (TARGET,)
     assert (usual.limit, usual.lifetime, usual.plugin) == (1, 60.0, None)
 
 
 def test_where_both_legs_are_accepted_there_is_no_target() -> None:
     """Mode conversion needs other pairs: here the client opens, and the server too."""
     both = Expectation(Accept(), Accept())
-    assert Side.CLIENT is both.origin
-    assert both.target is None
+    assert both.accepted == tuple(Side)
+    assert not both.targets
+    assert not both.dialled

@@ -127,11 +127,12 @@ def test_a_binding_is_a_lease() -> None:
     session = Session(1, CLIENT.peer.address, Gate(LeaseLimits()))
     lease = session.lease(Expectation.usual(Side.CLIENT, endpoint("10.77.2.2:5000")), LEGS)
     lease.start(0.0)
-    assert (lease.sources, lease.remaining, lease.deadline) == ((CLIENT.peer.address,), 1, 60.0)
+    assert (lease.sources, lease.deadline) == ({Side.CLIENT: (CLIENT.peer.address,)}, 60.0)
+    assert not lease.used_up(Side.CLIENT)
     with pytest.raises(PolicyError):
-        lease.admit(ip_address("10.77.1.3"), 1.0)
-    lease.admit(CLIENT.peer.address, 1.0)
-    assert lease.used_up
+        lease.admit(Side.CLIENT, ip_address("10.77.1.3"), 1.0)
+    lease.admit(Side.CLIENT, CLIENT.peer.address, 1.0)
+    assert lease.used_up(Side.CLIENT)
 
 
 @both_sides

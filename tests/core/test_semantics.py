@@ -1,4 +1,7 @@
-"""The eight semantics that hold in every host, each by name. The numbers are those of the design's section 4."""
+"""The eight semantics that hold in every host, each by name. The numbers are those of the design's section 4.
+
+The fifth stands in `test_semantic_5.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from alg.core.commands import (
     ReportRewrite,
     SendData,
     Splice,
-    StartTls,
 )
 from alg.core.errors import AlgError, BindError, ConnectError, ProtocolError, TlsError
 from alg.core.events import (
@@ -25,12 +27,14 @@ from alg.core.events import (
     DataReceived,
     EofReceived,
     Event,
+    RelatedEnded,
     TlsStarted,
+    TlsStopped,
 )
-from alg.plugin import Endpoint, Pipeline, PolicyError, Side, Stream, StreamPlugin
+from alg.plugin import Endpoint, Outcome, Pipeline, PolicyError, Promise, Side, Stream, StreamPlugin
 from alg.testing import Playbook
 from tests.core.test_flow_failures import Raising
-from tests.machines import FROM_CLIENT, FROM_SERVER, LISTENER, TARGET, Echo, aborted, make_machine, started
+from tests.machines import FROM_CLIENT, FROM_SERVER, OPENED, TARGET, TLS, Echo, aborted, make_machine, started
 
 
 class Announcing(Echo):
@@ -41,18 +45,6 @@ class Announcing(Echo):
             if line == b"ask\n":
                 binding = await self.flow.expect(Side.CLIENT, TARGET)
                 stream.send(b"%s\n" % binding.endpoint.to_bytes(b" "))
-            else:
-                stream.send(line)
-
-
-class Upgrading(Echo):
-    """`tls` of the client starts TLS on its leg."""
-
-    async def from_client(self, stream: Stream) -> None:
-        async for line in stream.lines(20):
-            if line == b"tls\n":
-                stream.reply(b"go on\n")
-                await self.flow.start_tls(Side.CLIENT)
             else:
                 stream.send(line)
 
@@ -71,7 +63,7 @@ def test_1_the_port_exists_before_the_bytes() -> None:
     assert machine.wants_data(Side.SERVER)
     assert machine.receive(FROM_SERVER) == [SendData(Side.CLIENT, b"y\n")]
     assert machine.receive(FROM_CLIENT) == []
-    report, *sent = machine.receive(BindingOpened(1, LISTENER))
+    report, *sent = machine.receive(BindingOpened(1, OPENED))
     assert isinstance(report, ReportRewrite)
     assert sent == [SendData(Side.SERVER, each) for each in (b"10.77.1.1 20001\n", b"after\n", b"x\n")]
 
@@ -122,7 +114,7 @@ def test_3_state_before_match() -> None:
     assert not talk.expectations
     talk.server(b"at 5000\n")
     assert talk.to_client == b"at 5000\nat 20001\n"
-    assert [each.target for each in talk.expectations] == [TARGET]
+    assert [each.targets for each in talk.expectations] == [(TARGET,)]
 
 
 def test_4_local_replies_do_not_overtake() -> None:
@@ -144,29 +136,6 @@ def test_2_every_read_has_a_limit_and_consumes_only_when_complete(size: int) -> 
     assert kinds(machine.receive(DataReceived(Side.CLIENT, b"\n"))) == [SendData]
     assert aborted(machine.receive(DataReceived(Side.CLIENT, b"x" * 20 + b"\nask\n"))).reason == "line_too_long"
     assert machine.receive(DataReceived(Side.CLIENT, b"ask\n")) == []
-
-
-def test_5_tls_is_refused_while_plaintext_is_buffered_on_its_own_side() -> None:
-    """T20: what was pipelined behind the request never counts as sent within TLS."""
-    machine, _ = started(Upgrading)
-    commands = machine.receive(DataReceived(Side.CLIENT, b"tls\ninjected\n"))
-    assert kinds(commands) == [SendData, Abort]
-    assert aborted(commands).reason == "bytes_before_tls"
-
-
-def test_5_tls_is_refused_while_plaintext_is_buffered_on_the_other_side() -> None:
-    """T21: half a reply of the server's must not be completed within TLS."""
-    machine, _ = started(Upgrading)
-    machine.receive(DataReceived(Side.SERVER, b"half a reply"))
-    assert aborted(machine.receive(DataReceived(Side.CLIENT, b"tls\n"))).reason == "bytes_before_tls"
-
-
-def test_5_tls_starts_when_both_buffers_are_empty() -> None:
-    """The barrier opens only for that; without TLS at the host the session ends."""
-    machine, _ = started(Upgrading)
-    assert kinds(machine.receive(DataReceived(Side.CLIENT, b"a\ntls\n"))) == [SendData, SendData, StartTls]
-    error = TlsError("no TLS here")
-    assert machine.receive(CommandFailed(Side.CLIENT, error)) == [Abort(error)]
 
 
 def test_6_opaque_means_gone() -> None:
@@ -215,6 +184,10 @@ class Mixed(StreamPlugin[None]):
 
     name = "mixed"
 
+    def __init__(self, config: None) -> None:
+        super().__init__(config)
+        self.promise = Promise[None]()
+
     async def from_client(self, stream: Stream) -> None:
         await self._treat(stream)
 
@@ -225,12 +198,19 @@ class Mixed(StreamPlugin[None]):
         async for line in stream.lines(12):
             if line == b"ask\n":
                 try:
-                    binding = await self.flow.expect(stream.side, self.flow.leg(stream.side.other).peer)
+                    target = self.flow.leg(stream.side.other).peer
+                    binding = await self.flow.expect(stream.side, target, on_end=self._ended)
                 except (PolicyError, BindError):
                     continue
                 binding.release()
-            elif line == b"tls\n":
-                await self.flow.start_tls(stream.side)
+            elif line in (b"tls\n", b"clear\n"):
+                change = self.flow.start_tls if line == b"tls\n" else self.flow.stop_tls
+                await change(stream.side)
+            elif line == b"keep\n":
+                self.promise.keep(None)
+            elif line == b"wait\n":
+                await self.promise
+                self.promise = Promise[None]()
             elif line == b"splice\n":
                 self.flow.splice()
                 return
@@ -241,15 +221,38 @@ class Mixed(StreamPlugin[None]):
             else:
                 stream.send(line)
 
+    def _ended(self, outcome: Outcome) -> None:
+        self.promise.keep(None)
+        if outcome.error:
+            raise outcome.error
+
 
 sides = st.sampled_from(Side)
-words = st.sampled_from([b"ask\n", b"tls\n", b"splice\n", b"raise\n", b"close\n", b"line\n", b"half", b"\n", b"x" * 13])
+outcomes = st.sampled_from([None, Outcome(1, 2, 3.0), Outcome(1, 2, 3.0, error=ConnectError("reset"))])
+words = st.sampled_from(
+    [
+        b"keep\n",
+        b"wait\n",
+        b"clear\n",
+        b"ask\n",
+        b"tls\n",
+        b"splice\n",
+        b"raise\n",
+        b"close\n",
+        b"line\n",
+        b"half",
+        b"\n",
+        b"x" * 13,
+    ]
+)
 errors = st.sampled_from([BindError("no"), TlsError("no"), ConnectError("no")])
 events = st.one_of(
     st.builds(DataReceived, sides, words),
     st.builds(EofReceived, sides),
-    st.builds(BindingOpened, st.integers(1, 3), st.just(LISTENER)),
-    st.builds(TlsStarted, sides),
+    st.builds(BindingOpened, st.integers(1, 3), st.just(OPENED)),
+    st.builds(TlsStarted, sides, st.just(TLS)),
+    st.builds(TlsStopped, sides),
+    st.builds(RelatedEnded, st.integers(1, 3), outcomes),
     st.builds(CommandFailed, st.integers(1, 3) | sides, errors),
     st.builds(ConnectionLost, sides, errors),
 )

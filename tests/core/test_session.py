@@ -16,7 +16,7 @@ from tests.machines import CLIENT, SERVER
 LEGS = {Side.CLIENT: CLIENT, Side.SERVER: SERVER}
 PASSIVE = Expectation.usual(Side.CLIENT, endpoint("10.77.2.2:5000"))
 ACTIVE = Expectation.usual(Side.SERVER, endpoint("10.77.1.2:5000"))
-CLIENT_ADDRESS = CLIENT.peer.address
+CLIENT_ADDRESS, SERVER_ADDRESS = CLIENT.peer.address, SERVER.peer.address
 STRANGER = ip_address("10.77.1.3")
 
 
@@ -26,27 +26,27 @@ def make_session(limits: LeaseLimits | None = None) -> tuple[Session, Gate]:
     return Session(1, CLIENT_ADDRESS, gate), gate
 
 
-def refused(lease: Lease, peer: object, now: float = 0.0) -> str:
-    """The reason for which a lease does not admit a peer, or nothing."""
+def refused(lease: Lease, peer: object, now: float = 0.0, *, side: Side = Side.CLIENT) -> str:
+    """The reason for which a lease does not admit a peer on that side, or nothing."""
     try:
-        lease.admit(ip_address(str(peer)), now)
+        lease.admit(side, ip_address(str(peer)), now)
     except PolicyError as refusal:
         return refusal.reason
     return ""
 
 
 @pytest.mark.parametrize(
-    ("expectation", "source"),
-    [(PASSIVE, CLIENT.peer.address), (ACTIVE, SERVER.peer.address)],
+    ("expectation", "side", "source"),
+    [(PASSIVE, Side.CLIENT, CLIENT.peer.address), (ACTIVE, Side.SERVER, SERVER.peer.address)],
     ids=["passive", "active"],
 )
-def test_the_origins_peer_may_come_and_nobody_else(expectation: Expectation, source: object) -> None:
+def test_the_origins_peer_may_come_and_nobody_else(expectation: Expectation, side: Side, source: object) -> None:
     """T16 to T18: a lease always knows who may use it; by default the one who speaks on that side."""
     session, _ = make_session()
     lease = session.lease(expectation, LEGS)
-    assert lease.sources == (source,)
-    assert refused(lease, STRANGER) == "wrong_peer"
-    assert refused(lease, source) == ""
+    assert lease.sources == {side: (source,)}
+    assert refused(lease, STRANGER, side=side) == "wrong_peer"
+    assert refused(lease, source, side=side) == ""
 
 
 def test_a_wrong_peer_does_not_use_the_lease_up() -> None:
@@ -54,9 +54,9 @@ def test_a_wrong_peer_does_not_use_the_lease_up() -> None:
     session, _ = make_session()
     lease = session.lease(PASSIVE, LEGS)
     assert {refused(lease, STRANGER) for _ in range(100)} == {"wrong_peer"}
-    assert not lease.used_up
+    assert not lease.used_up(Side.CLIENT)
     assert refused(lease, CLIENT_ADDRESS) == ""
-    assert lease.used_up
+    assert lease.used_up(Side.CLIENT)
     assert refused(lease, CLIENT_ADDRESS) == "lease_used"
 
 
@@ -83,7 +83,7 @@ def test_a_lease_ends_at_its_deadline() -> None:
     lease.start(100.0)
     assert refused(lease, CLIENT_ADDRESS, 159.9) == ""
     assert refused(lease, CLIENT_ADDRESS, 160.0) == "lease_expired"
-    assert not lease.used_up
+    assert not lease.used_up(Side.CLIENT)
 
 
 def test_a_lease_admits_as_many_as_it_says() -> None:
@@ -117,10 +117,33 @@ def test_both_targets_of_a_dialled_pair_are_judged() -> None:
     session.lease(Expectation(good, Connect(endpoint("10.77.2.2:5000"))), LEGS)
 
 
-def test_where_both_legs_are_accepted_the_client_opens() -> None:
-    """The lease is for the client's peer."""
+def test_where_both_legs_are_accepted_each_side_has_its_own_peer_and_count() -> None:
+    """T16, T17: neither peer may come on the other's side, and who came on one side takes nothing from the other."""
     session, _ = make_session()
-    assert session.lease(Expectation(Accept(), Accept()), LEGS).sources == (CLIENT_ADDRESS,)
+    lease = session.lease(Expectation(Accept(), Accept()), LEGS)
+    assert lease.sources == {Side.CLIENT: (CLIENT_ADDRESS,), Side.SERVER: (SERVER_ADDRESS,)}
+    assert refused(lease, SERVER_ADDRESS, side=Side.CLIENT) == "wrong_peer"
+    assert refused(lease, CLIENT_ADDRESS, side=Side.SERVER) == "wrong_peer"
+    assert refused(lease, CLIENT_ADDRESS, side=Side.CLIENT) == ""
+    assert (lease.used_up(Side.CLIENT), lease.used_up(Side.SERVER)) == (True, False)
+    assert refused(lease, CLIENT_ADDRESS, side=Side.CLIENT) == "lease_used"
+    assert refused(lease, SERVER_ADDRESS, side=Side.SERVER) == ""
+    assert lease.used_up(Side.SERVER)
+
+
+def test_sources_are_those_of_their_own_side() -> None:
+    """A plan names who may come on its side; the other side keeps its peer."""
+    session, _ = make_session()
+    lease = session.lease(Expectation(Accept((STRANGER,)), Accept()), LEGS)
+    assert lease.sources == {Side.CLIENT: (STRANGER,), Side.SERVER: (SERVER_ADDRESS,)}
+
+
+def test_a_lease_of_two_dialled_legs_lets_nobody_in() -> None:
+    """There is no listener that it could be used through."""
+    session, _ = make_session()
+    lease = session.lease(Expectation(ACTIVE.client, PASSIVE.server), LEGS)
+    assert lease.sources == {}
+    assert (lease.flows, lease.dialled) == (0, False)
 
 
 def test_a_session_has_a_limit_of_leases() -> None:

@@ -6,6 +6,7 @@ from tests.mutants.table import Mutant
 
 BUDGET, DIALER, FLOW = "alg/relay/budget.py", "alg/relay/dialer.py", "alg/relay/flow.py"
 LEASE, LEG, LISTENER = "alg/relay/lease.py", "alg/relay/leg.py", "alg/relay/listener.py"
+CARRIER, RELATED = "alg/relay/carrier.py", "alg/relay/related.py"
 MACHINES, PIPES, PUMP = "alg/relay/machines.py", "alg/relay/pipes.py", "alg/relay/pump.py"
 RECORDS, SERVER, SERVICES = "alg/relay/records.py", "alg/relay/server.py", "alg/relay/services.py"
 SESSION, SOCKETS, POLICY = "alg/relay/session.py", "alg/relay/sockets.py", "alg/core/policy.py"
@@ -49,14 +50,16 @@ RELAY_MUTANTS = (
         "if False:",
         (TARGETS,),
     ),
-    Mutant("leases are no sockets of ours", "T14", LEASE, "services.gate.add_socket(self.local)", "pass", (TARGETS,)),
+    Mutant(
+        "leases are no sockets of ours", "T14", LEASE, "self._services.gate.add_socket(self.local)", "pass", (TARGETS,)
+    ),
     Mutant("a dial is not judged", "T14", DIALER, "self._gate.judge_dial(target)", "pass", (TARGETS, DIALS)),
     Mutant("loops are not looked for", "T15", SERVER, "self._refuse_loops(listener)", "pass", (TARGETS,)),
     Mutant(
         "a stranger is let in",
         "T16",
         CORE_SESSION,
-        "if canonical(peer) not in self.sources:",
+        "if canonical(peer) not in self.sources[side]:",
         "if False:",
         (LEASES,),
     ),
@@ -64,34 +67,45 @@ RELAY_MUTANTS = (
         "a stranger closes the lease",
         "T16",
         LEASE,
-        '{"peer": peer, "listener": self.local})\n                continue',
-        '{"peer": peer, "listener": self.local})\n                session.close_binding(self._lease.number)\n                return',
+        'f"at {listener.local}: {error}", fields)\n',
+        'f"at {listener.local}: {error}", fields)\n            session.close_binding(lease.number)\n',
         (LEASES,),
     ),
     Mutant(
         "a stranger is hung up on in order",
         "T17",
         LEASE,
-        "except PolicyError as error:\n                sockets.reset(sock)",
-        "except PolicyError as error:\n                sock.close()",
+        "except PolicyError as error:\n            sockets.reset(sock)",
+        "except PolicyError as error:\n            sock.close()",
         (LEASES,),
     ),
-    Mutant("a lease is good for many", "T18", LEASE, "if self._lease.used_up:", "if False:", (LEASES,)),
+    Mutant(
+        "a lease is good for many",
+        "T18",
+        LEASE,
+        """        if all(map(lease.used_up, lease.expectation.accepted)):
+            self._session.close_binding(lease.number)
+        elif lease.used_up(listener.side):
+            listener.close()
+""",
+        "        del lease, listener\n",
+        (LEASES,),
+    ),
     Mutant("a lease lives for ever", "T18", LEASE, ".begin(self._expire)", ".begin(lambda: None)", (LEASES,)),
     Mutant(
         "a lease outlives its session",
         "T19",
         SESSION,
-        "        self._over = True\n        for number in list(self._listeners):",
-        "        self._over = True\n        for number in ():",
+        "        for number in list(self._leases):\n            self.close_binding(number)\n        if flow.error",
+        "        if flow.error",
         (ENDS,),
     ),
     Mutant(
         "a lease listens although it is closed",
         "T19",
         LEASE,
-        "        self._sock.close()\n        services.gate.remove_socket(self.local)",
-        "        services.gate.remove_socket(self.local)",
+        "        self._sock.close()\n        self._services.gate.remove_socket(self.local)",
+        "        self._services.gate.remove_socket(self.local)",
         (ENDS,),
     ),
     # Data.
@@ -176,16 +190,16 @@ RELAY_MUTANTS = (
         "sessions are forgotten when they are connected",
         "T82",
         SESSION,
-        "        self.add_flow(self.master)\n        self._upstream_decided()",
-        "        self._upstream_decided()\n        self.add_flow(self.master)",
+        "        self._begin(client, LegSocket(loop, watcher, server), machine, self.route.implicit_tls)\n        self._upstream_decided()",
+        "        self._upstream_decided()\n        self._begin(client, LegSocket(loop, watcher, server), machine, self.route.implicit_tls)",
         (SESSIONS,),
     ),
     Mutant(
         "ports do not come back",
         "T83",
         LEASE,
-        "        self._pool.give_back(self.local.port)\n        services",
-        "        services",
+        "self._pool.give_back(self.local.port)",
+        "pass",
         (PORTS,),
     ),
     Mutant(
@@ -199,16 +213,16 @@ RELAY_MUTANTS = (
     Mutant(
         "a related flow's share is kept",
         "T86",
-        LEASE,
-        "        self._session.services.budget.give_related()\n        self._session.related_closed",
-        "        self._session.related_closed",
+        RELATED,
+        "        services.budget.give_related()\n        from_client",
+        "        from_client",
         (CHURN,),
     ),
     Mutant(
         "a lease without descriptors spins",
         "F14",
         LEASE,
-        "services.watcher.remove_reader(self._sock.fileno())",
+        "self._services.watcher.remove_reader(self._sock.fileno())",
         "pass",
         (DESCRIPTORS,),
     ),
@@ -232,7 +246,7 @@ RELAY_MUTANTS = (
     Mutant(
         "a reset looks like an end",
         "F01",
-        FLOW,
+        CARRIER,
         "                    leg.reset()",
         "                    leg.close()",
         (FLOWS,),
@@ -248,15 +262,15 @@ RELAY_MUTANTS = (
     Mutant(
         "half-close is close",
         "F03",
-        FLOW,
-        "        if len(self._ended) < 2:\n",
-        "        if len(self._ended) < 1:\n",
+        CARRIER,
+        "        if truncated or len(self._ended) < 2:\n",
+        "        if truncated:\n",
         (FLOWS,),
     ),
     Mutant(
         "last words are cut off",
         "F02",
-        FLOW,
+        CARRIER,
         "            self._after_all_is_sent(self._stay)",
         "            self._stay()",
         (FLOW_ENDS,),
@@ -319,8 +333,8 @@ RELAY_MUTANTS = (
         "answers to commands are nested",
         "T80",
         FLOW,
-        "commands += self._answer(self._owner.open_binding(command))",
-        "self._tell(self._owner.open_binding(command))",
+        "commands += self._answer(self._owner.open_binding(command, self))",
+        "self._tell(self._owner.open_binding(command, self))",
         (f"{ORDER}::test_many_commands_at_once_while_no_port_is_free",),
     ),
     Mutant(

@@ -65,7 +65,7 @@ def data_lifetime(above: bool) -> bool:
     talk.server(b"229 (|||40112|)\r\n")
     (lease,) = talk.leases
     try:
-        lease.admit(talk.legs[Side.CLIENT].peer.address, 7.5 if above else 7.4)
+        lease.admit(Side.CLIENT, talk.legs[Side.CLIENT].peer.address, 7.5 if above else 7.4)
     except PolicyError as error:
         return above and "after the lease had ended" in str(error)
     return not above

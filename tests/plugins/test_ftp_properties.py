@@ -104,9 +104,9 @@ def test_whatever_is_said_nothing_raises_and_nothing_is_opened_for_a_stranger(
         if hold and len(talk.expectations) > len(talk.listeners) and not talk.closed:
             talk.answer()
     for expectation in talk.expectations:
-        target = expectation.target
-        assert target is not None
-        assert target.address == talk.legs[expectation.origin.other].peer.address
+        (side,) = expectation.dialled
+        (target,) = expectation.targets
+        assert target.address == talk.legs[side].peer.address
         assert target.port >= 1024
     assert len(talk.leases) <= 1
     assert b"10.77.2.2" not in talk.to_client
