@@ -114,6 +114,7 @@ class RelatedFlow:
             self._session.services.watcher.forget(end.sock.fileno())
             sockets.reset(end.sock)
         self._session.services.budget.give_related()
+        self._asker.related_ended(RelatedEnded(self._lease.number, None))
 
     # The flow.
 
