@@ -53,12 +53,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/conversation.py": PURE | {"alg.core", "alg.testing", "tomllib", "pathlib"},
     "alg/xferlog.py": PURE | {"datetime"},  # a value that it is handed; `datetime.now` is never called
     "alg/registry.py": ANY | {"alg.core", "alg.plugin"},
-    "alg/settings.py": PURE | {"alg.core"},
+    "alg/settings.py": PURE | {"alg.core", "pathlib"},
     "alg/routes.py": PURE | {"alg.core", "alg.registry", "alg.settings"},
-    "alg/config.py": ANY | {"alg.core", "alg.registry", "alg.routes", "alg.settings", "pydantic"},
+    "alg/tables.py": ANY | {"alg.core", "alg.routes", "alg.settings", "pydantic"},
+    "alg/tls_options.py": ANY | {"alg.core", "alg.certificates", "alg.settings", "alg.tables"},
+    "alg/config.py": ANY
+    | {"alg.core", "alg.registry", "alg.routes", "alg.settings", "alg.tables", "alg.tls_options", "pydantic"},
     "alg/explain.py": PURE
     | {"alg.core", "alg.testing", "alg.conversation", "alg.config", "alg.registry", "alg.settings"},
-    "alg/relay/": ANY | {"alg", "alg.core", "alg.registry", "alg.settings"},
+    "alg/relay/": ANY
+    | {"alg", "alg.core", "alg.registry", "alg.settings", "alg.certificates", "alg.authority", "alg.xferlog"},
     "alg/mitm/": ANY | {"alg", "alg.core", "alg.registry", "alg.config", "alg.settings", "mitmproxy"},
     "alg/notify.py": ANY,
     "alg/certificates.py": ANY | {"alg.core", "alg.x509"},

@@ -63,7 +63,7 @@ class RelayedFlow(Carrier):
     has one leg at first.
     """
 
-    __slots__ = ("_covering", "_machine", "_owner", "tls")
+    __slots__ = ("_covering", "_machine", "_owner", "_shaking", "tls")
 
     def __init__(
         self,
@@ -80,6 +80,8 @@ class RelayedFlow(Carrier):
         self._owner = owner
         self._covering = covered
         """The legs whose handshake is to be complete before anything is carried."""
+        self._shaking: set[Side] = set()
+        """The legs that belong to their TLS for now, and are not read here."""
         self.tls: dict[Side, TlsLayer] = {}
         """TLS where there is some, or was when the flow ended."""
 
@@ -136,7 +138,17 @@ class RelayedFlow(Carrier):
             return
         layer = self.tls[side] = TlsLayer(self.legs[side], engine)
         self.legs[side].cover(layer)
-        layer.start(self._owner.handshake_timeouts(), lambda: on_done(layer.info), on_failed)
+        self._shaking.add(side)
+
+        def done() -> None:
+            self._shaking.discard(side)
+            on_done(layer.info)
+
+        def failed(error: AlgError) -> None:
+            self._shaking.discard(side)
+            on_failed(error)
+
+        layer.start(self._owner.handshake_timeouts(), done, failed)
 
     def _covered(self, side: Side, info: TlsInfo) -> None:
         """A leg that is TLS from the start has shaken hands; when all have, the flow begins."""
@@ -163,11 +175,17 @@ class RelayedFlow(Carrier):
 
     def _stop_tls(self, side: Side) -> None:
         layer = self.tls.pop(side)
-        layer.stop(
-            self._owner.handshake_timeouts(),
-            lambda: self._tell(TlsStopped(side)),
-            partial(self._not_started, side),
-        )
+        self._shaking.add(side)
+
+        def done() -> None:
+            self._shaking.discard(side)
+            self._tell(TlsStopped(side))
+
+        def failed(error: AlgError) -> None:
+            self._shaking.discard(side)
+            self._not_started(side, error)
+
+        layer.stop(self._owner.handshake_timeouts(), done, failed)
 
     # From the sockets to the machine.
 
@@ -308,6 +326,8 @@ class RelayedFlow(Carrier):
         if machine.wants_both and client.reading and server.reading and not client.queued and not server.queued:
             return  # as nearly always
         for side, leg in self.legs.items():
+            if side in self._shaking:
+                continue
             if self._may_read(side, machine):
                 leg.resume(self._read_client if side is Side.CLIENT else self._read_server)
             elif side not in self._pumps:

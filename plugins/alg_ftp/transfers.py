@@ -5,7 +5,6 @@ A transfer is over when the server has given its last reply and the data connect
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass
 
@@ -77,7 +76,7 @@ class Transfers:
     def _full_path(self, argument: str) -> str:
         if self._folder is None:
             return argument
-        return posixpath.normpath(posixpath.join(self._folder, argument))
+        return _join(self._folder, argument)
 
     def answered(self, command: wire.Command, reply: wire.Reply) -> None:
         """The server has given its last reply to a command: what it tells about the session, and its transfers."""
@@ -91,9 +90,9 @@ class Transfers:
             self._folder = match[1].replace(b'""', b'"').decode("utf-8", "surrogateescape")
         elif command.verb in ("CWD", "XCWD") and self._folder is not None:
             folder = command.argument.decode("utf-8", "surrogateescape")
-            self._folder = posixpath.normpath(posixpath.join(self._folder, folder))
+            self._folder = _join(self._folder, folder)
         elif command.verb in ("CDUP", "XCUP") and self._folder is not None:
-            self._folder = posixpath.dirname(self._folder) or "/"
+            self._folder = _join(self._folder, "..")
         if command.is_transfer and self._current is not None:
             self._answered_transfer(self._current, reply)
 
@@ -166,3 +165,14 @@ class Transfers:
 
 def _version(tls: TlsInfo | None) -> str:
     return tls.version if tls else ""
+
+
+def _join(folder: str, path: str) -> str:
+    """A path as seen from a folder, both as servers write them: parts with `/` between, `..` for the folder above."""
+    parts: list[str] = []
+    for part in (path if path.startswith("/") else f"{folder}/{path}").split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
