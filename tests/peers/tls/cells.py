@@ -44,7 +44,7 @@ class Trip:
     @property
     def label(self) -> str:
         """The name that `--only` looks at."""
-        return f"{self.shape.label}/{self.server}/{self.client}/{self.direction}"
+        return f"{self.shape.group}/{self.shape.label}/{self.server}/{self.client}/{self.direction}"
 
     @property
     def gap(self) -> str:
@@ -159,7 +159,9 @@ def run_cells(only: str, mint: bool) -> int:
     """Run, print the table, return the exit status: 0 only if nothing failed."""
     trips = planned(only)
     if not trips:
-        raise LabError(f"--only {only} fits no row: names look like 'client active, server_data_mode PASV/vsftpd/lftp'")
+        raise LabError(
+            f"--only {only} fits no row: names look like 'mode/client active, server_data_mode PASV, plain/vsftpd/lftp/upload'"
+        )
     results: dict[Trip, Result] = {}
     with built_lab(False, SAMPLE_SIZE) as (lab, site, scratch):
         mover = Mover(lab, site, scratch)

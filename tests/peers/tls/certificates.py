@@ -48,6 +48,11 @@ class Certificates:
         return self.folder / "minting.pem" if self.minted else self.authority
 
     @property
+    def home(self) -> Path:
+        """Where the gateway keeps its own authority."""
+        return self.folder / "home"
+
+    @property
     def foreign(self) -> Path:
         """An authority that signed nothing: a client that trusts it alone must refuse everyone."""
         return self.folder / "foreign.pem"
@@ -65,7 +70,7 @@ def make_certificates(folder: Path, mint: bool = False) -> Certificates:
     leaf(certificates.gateway, certificates.authority, key, "gateway", GATEWAY_INSIDE.values())
     if mint:
         export = (sys.executable, "-m", "alg", "ca", "export", "--out", str(certificates.trusted))
-        run("env", f"ALG_HOME={folder}", *export, cwd=CHECKOUT)
+        run("env", f"ALG_HOME={certificates.home}", *export, cwd=CHECKOUT)
     return certificates
 
 

@@ -26,7 +26,7 @@ def tls_orders(certificates: Certificates, upstream: str, *arguments: str, route
         *("--tls", "mint" if certificates.minted else str(certificates.gateway)),
         *("--upstream-tls", upstream, "--upstream-ca", str(certificates.authority)),
     )
-    return Orders((*arguments, *options), routes, home=certificates.folder)
+    return Orders((*arguments, *options), routes, home=certificates.home)
 
 
 def both_routes(scratch: Path, mint: bool) -> Orders:
