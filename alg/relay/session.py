@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from alg.core.addresses import Address, is_this_host
 from alg.core.commands import ConnectUpstream, OpenBinding, Record
 from alg.core.errors import AlgError, BindError, ConnectError, TlsError
-from alg.core.events import BindingOpened, CommandFailed, Event, UpstreamConnected
+from alg.core.events import CommandFailed, Event, UpstreamConnected
 from alg.core.flow import FlowMachine
 from alg.core.model import Endpoint, Leg, Side
 from alg.core.plugin import Field, StreamPlugin, refusal_words
@@ -23,7 +22,7 @@ from alg.relay import sockets
 from alg.relay.choice import Choice
 from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
-from alg.relay.lease import RelayedLease
+from alg.relay.leases import Leases
 from alg.relay.leg import LegSocket, NoLeg
 from alg.relay.listener import Listener
 from alg.relay.machines import make_machine
@@ -31,6 +30,7 @@ from alg.relay.records import is_refusal, record, wanted
 from alg.relay.services import Services
 from alg.relay.timeouts import Timeouts
 from alg.relay.tls import TlsEngine
+from alg.relay.tls_settings import SessionTls
 
 
 def _nothing() -> None:
@@ -52,7 +52,6 @@ class RelayedSession:
         "_plugin",
         "_refusals",
         "_tls",
-        "_tls_context",
         "_upstream",
         "_upstream_host",
         "began",
@@ -96,15 +95,13 @@ class RelayedSession:
         self._closed = False
         self._over = False
         """Whether the master flow has ended."""
-        self._leases: dict[int, RelayedLease] = {}
+        self._leases = Leases(self)
         self._refusals: dict[str, int] = {}
         """How often each kind of refusal was recorded."""
         self._dials: dict[Dial, Callable[[], None]] = {}
         """What is being connected, and what to do if that is given up."""
         self._plugin = plugin
-        self._tls = listener.tls
-        self._tls_context: ssl.SSLContext | None = None
-        """What only this client's TLS sessions are of, where related flows must resume them."""
+        self._tls = SessionTls(listener.tls) if listener.tls else None
         self._choice: Choice | None = None
         """The server that the client chose, while it is being connected to."""
         self._upstream: Dial | None = None
@@ -224,31 +221,20 @@ class RelayedSession:
 
     def open_binding(self, command: OpenBinding, flow: RelayedFlow) -> Event:
         """Listen for an expectation of this session."""
-        lease = self.core.find(command.number)
-        assert lease is not None, "the machine takes the lease before it asks for the listener"
         if self._over:
             return CommandFailed(command.number, BindError("the session has ended", reason="session_over"))
         if len(self.flows) + len(self._dials) > self.services.limits.flows_per_session:  # the master is one of them
             error = BindError(f"{len(self.flows) - 1} related flows are open, the limit", reason="too_many_flows")
             return CommandFailed(command.number, error)
-        try:
-            self._leases[command.number] = opened = RelayedLease(self, lease, flow)
-        except BindError as error:
-            return CommandFailed(command.number, error)
-        return BindingOpened(command.number, opened.endpoints)
+        return self._leases.open(command.number, flow)
 
     def close_binding(self, number: int) -> None:
         """Stop listening and give the lease back."""
-        lease = self._leases.pop(number, None)
-        if lease is not None:
-            lease.close()
-            self.core.release(number)
+        self._leases.close(number)
 
     def dial_binding(self, number: int) -> None:
         """Dial both legs of a binding."""
-        lease = self._leases.get(number)
-        if lease is not None:
-            lease.dial()
+        self._leases.dial(number)
 
     def connect_upstream(self, command: ConnectUpstream, flow: RelayedFlow) -> None:
         """Connect to the server that the client chose, if the route allows it."""
@@ -287,15 +273,10 @@ class RelayedSession:
         """
         if self._tls is None:
             raise TlsError("this route has no TLS", reason="no_tls")
-        is_master = flow is self.master
+        master = None if flow is self.master else self.master
         if side is Side.SERVER:
-            session = None if is_master or self.master is None else self.master.tls_session(Side.SERVER)
-            return self._tls.initiator(self._upstream_host, session)
-        local = self._local.address
-        if is_master and self._tls.demands_resumption:
-            engine, self._tls_context = self._tls.session_acceptor(local)
-            return engine
-        return self._tls.acceptor(local, self._tls_context)
+            return self._tls.initiator(self._upstream_host, master.tls_session(side) if master else None)
+        return self._tls.acceptor(self._local.address, is_master=flow is self.master)
 
     def handshake_timeouts(self) -> Timeouts:
         """The deadlines of TLS handshakes."""
@@ -333,8 +314,7 @@ class RelayedSession:
         if self._choice:
             self._choice.cancel()
             self._choice = None
-        for number in list(self._leases):
-            self.close_binding(number)
+        self._leases.close_all()
         if flow.error is not None and not isinstance(flow.error, ConnectError):
             self._end_related(flow.error)
 
@@ -414,8 +394,7 @@ class RelayedSession:
         for reason, told in self._refusals.items():
             if told > self.services.limits.records_per_session:
                 record(reason, f"{told} times in all", protocol=self.route.plugin.name, session=self.number)
-        for number in list(self._leases):
-            self.close_binding(number)
+        self._leases.close_all()
         if self.master:
             self.master.discard()  # only now: it was told what came of its related flows
             self.master = None

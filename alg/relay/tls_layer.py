@@ -136,6 +136,10 @@ class TlsLayer:
         """
         if self.ended:
             return 0
+        if (
+            not self._engine.complete
+        ):  # the flow ended meanwhile, and whoever asks only wants to know whether more comes
+            return self._leg.receive_raw(limit)
         plain = self._decrypt() if self._fresh else 0
         self._fresh = False
         if not plain and not self._engine.closed_by_peer:

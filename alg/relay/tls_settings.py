@@ -42,33 +42,26 @@ class RouteTls:
         self._server = _server_context(route) if route.server_tls.policy is not TlsPolicy.NEVER else None
         self._pins = frozenset(pin.replace(":", "").lower() for pin in route.server_tls.pins)
 
-    def acceptor(self, local: Address, context: ssl.SSLContext | None = None) -> Acceptor:
+    def acceptor(self, local: Address, context: ssl.SSLContext | None = None, *, resumes: bool = False) -> Acceptor:
         """For a leg toward a client that reached us at that address.
 
-        `context` is that of the client's session, for a related flow where resumption is asked for.
+        `context` is that of the client's session, where it has one of its own; with `resumes`, only who resumes a TLS
+        session of that context is let in.
 
         Raises:
             TlsError: clients get no TLS here.
         """
-        if self._client is None:
-            raise TlsError("there is no certificate for clients; give one with --tls", reason="no_certificate")
-        return Acceptor(partial(self._client.choose, local, context), must_resume=context is not None)
+        return Acceptor(partial(self._certificates.choose, local, context), must_resume=resumes)
+
+    def own_context(self, local: Address) -> ssl.SSLContext | None:
+        """A context for one session alone, and so its tickets; None where it need not be told from others."""
+        return self._certificates.own_context(local) if self._route.client_tls.resumption else None
 
     @property
-    def demands_resumption(self) -> bool:
-        """Whether related flows must resume the TLS session of their master flow."""
-        return self._route.client_tls.resumption
-
-    def session_acceptor(self, local: Address) -> tuple[Acceptor, ssl.SSLContext]:
-        """For a master flow where resumption is asked for: the context is this session's alone, and so its tickets.
-
-        Raises:
-            TlsError: clients get no TLS here.
-        """
+    def _certificates(self) -> _Certificates:
         if self._client is None:
             raise TlsError("there is no certificate for clients; give one with --tls", reason="no_certificate")
-        context = self._client.own_context(local)
-        return Acceptor(partial(self._client.choose, local, context)), context
+        return self._client
 
     def initiator(self, host: str, session: ssl.SSLSession | None) -> Initiator:
         """For a leg toward a server of that name or literal address; `session` is to be resumed, if there is one.
@@ -83,6 +76,31 @@ class RouteTls:
 
     def _is_pinned(self, certificate: bytes) -> bool:
         return hashlib.sha256(certificate).hexdigest() in self._pins
+
+
+class SessionTls:
+    """The TLS of one session: where related flows must resume that of the master flow, it remembers by what."""
+
+    __slots__ = ("_context", "_route")
+
+    def __init__(self, route: RouteTls) -> None:
+        self._route = route
+        self._context: ssl.SSLContext | None = None
+
+    def acceptor(self, local: Address, *, is_master: bool) -> Acceptor:
+        """For a leg toward the client.
+
+        Raises:
+            TlsError: clients get no TLS here.
+        """
+        if is_master:
+            self._context = self._route.own_context(local)
+        resumes = not is_master and self._context is not None
+        return self._route.acceptor(local, self._context, resumes=resumes)
+
+    def initiator(self, host: str, session: ssl.SSLSession | None) -> Initiator:
+        """For a leg toward the server; see `RouteTls.initiator`."""
+        return self._route.initiator(host, session)
 
 
 class _Certificates:
