@@ -129,7 +129,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     def _refuse(self, command: wire.Command) -> bool:
         """Answer a command ourselves if it shall not pass; return whether it was so."""
         control, verb = self._control, command.verb
-        verdict = control.rules.command(verb)
+        verdict = control.rules.command(verb, command.argument.decode("latin-1"))
         if verdict is Verdict.ABORT:
             raise PolicyError(f"{verb} ends the session, by rule", reason="command_refused")
         if verdict is Verdict.REJECT or (verb == "MDTM" and self._sets_time(command.argument)):
