@@ -65,7 +65,7 @@ def data_lifetime(above: bool) -> bool:
     talk.server(b"229 (|||40112|)\r\n")
     (lease,) = talk.leases
     try:
-        lease.admit(talk.legs[Side.CLIENT].peer.address, 7.5 if above else 7.4)
+        lease.admit(Side.CLIENT, talk.legs[Side.CLIENT].peer.address, 7.5 if above else 7.4)
     except PolicyError as error:
         return above and "after the lease had ended" in str(error)
     return not above
@@ -92,7 +92,7 @@ def test_a_limit_holds(limit: str, above: bool) -> None:
 def test_every_limit_is_tested() -> None:
     """A new number among the settings needs a place in the table."""
     numbers = {
-        each.name for each in dataclasses.fields(FtpConfig) if isinstance(getattr(FtpConfig(), each.name), int | float)
+        each.name for each in dataclasses.fields(FtpConfig) if type(getattr(FtpConfig(), each.name)) in (int, float)
     }
     assert numbers == set(LIMITS)
 
