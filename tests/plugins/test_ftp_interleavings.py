@@ -29,8 +29,10 @@ class Interleavings(RuleBasedStateMachine):
         self.to_client, self.to_server = b"", b""
         self.port = 20000
         self.live = False
-        self.only_epsv = False
-        self.epsv_is_unknown, self.server_only_epsv = False, False
+        self.only_epsv, self.promised = False, False
+        self.server_only_epsv = False
+        self.unknown: set[str] = set()
+        self.alternatives: list[str] = []  # what else the server may be asked
         self.unsolicited = 0
         self.closed = False
 
@@ -71,16 +73,22 @@ class Interleavings(RuleBasedStateMachine):
             return
         if verb == "PORT":
             line = b"PORT 10,77,2,1,%d,%d" % divmod(self.opens(), 256)
-        elif line == b"EPSV ALL" and not self.epsv_is_unknown:
-            self.only_epsv = True
         elif line == b"EPSV ALL":
-            self.only_epsv = True
-            self.answered_here(b"200 EPSV ALL: so be it.")
-            return
-        elif verb == "EPSV" and self.epsv_is_unknown and not self.server_only_epsv:
-            line = b"PASV"
+            self.promised, self.only_epsv = self.only_epsv, True
+            if self.passive()[0] != "EPSV":
+                self.answered_here(b"200 EPSV ALL: so be it.")
+                return
+        elif verb == "EPSV":
+            first, *self.alternatives = self.passive()
+            line = first.encode()
         self.blocked = "EPSV ALL" if line == b"EPSV ALL" else verb
         self.forwarded(line.decode())
+
+    def passive(self) -> list[str]:
+        """What the server is asked where the client says EPSV."""
+        if self.server_only_epsv:
+            return ["EPSV"]
+        return [verb for verb in ("EPSV", "PASV") if verb not in self.unknown] or ["EPSV", "PASV"]
 
     def forwarded(self, line: str) -> None:
         self.waiting.append(("EPSV ALL" if line == "EPSV ALL" else line.partition(" ")[0], b""))
@@ -130,11 +138,11 @@ class Interleavings(RuleBasedStateMachine):
         self.live = self.live and not (self.closed or reply[:1] >= b"4")
         if asked == "EPSV ALL":
             self.server_only_epsv = self.server_only_epsv or reply[:1] == b"2"
-            self.only_epsv = self.only_epsv and reply[:1] == b"2"
-        elif reply[:3] == b"500" and asked == "EPSV":
-            self.epsv_is_unknown = True
-            if not self.server_only_epsv:
-                self.forwarded("PASV")
+            self.only_epsv = reply[:1] == b"2" or self.promised
+        elif reply[:3] == b"500":
+            self.unknown.add(asked)
+            if self.alternatives:
+                self.forwarded(self.alternatives.pop())
                 return
         elif (asked, reply) == ("PASV", b"227 none"):
             reply = b"425 No data connection: what the server offers cannot be used."
@@ -143,7 +151,7 @@ class Interleavings(RuleBasedStateMachine):
             if self.blocked == "PASV":
                 reply = b"227 Entering Passive Mode (10,77,1,1,%d,%d)." % divmod(self.port, 256)
         self.to_client += reply + b"\r\n"
-        self.blocked = ""
+        self.blocked, self.alternatives = "", []
         if not self.closed:
             self.read()
 

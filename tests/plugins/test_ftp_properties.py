@@ -96,8 +96,8 @@ def test_whatever_is_said_nothing_raises_and_nothing_is_opened_for_a_stranger(
 ) -> None:
     """Semantic 8 and the rules, under FTP-like fragments from both sides in any order and with late answers."""
     talk = Playbook(FtpPlugin, FtpConfig(rules={"SITE": Verdict.REJECT}), hold=hold)
-    for side, data in talking:
-        talk.say(side, data)
+    for side, words in talking:
+        talk.say(side, words)
         if hold and len(talk.expectations) > len(talk.listeners) and not talk.closed:
             talk.answer()
     for expectation in talk.expectations:
