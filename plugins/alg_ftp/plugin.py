@@ -15,7 +15,6 @@ from alg.plugin import (
     RateLimit,
     Stream,
     StreamPlugin,
-    TlsPolicy,
     Verdict,
 )
 from alg_ftp import data, protection, wire
@@ -100,8 +99,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
 
     async def _begin(self) -> None:
         """The server's greeting, and TLS with it before anything else, where that is required."""
-        server = self.flow.server
-        if server.secure or server.tls_policy is not TlsPolicy.REQUIRE:
+        if not self._protection.wants_server_tls:
             self._control.expect_greeting()
             return
         greeting = await self._control.ask_greeting()

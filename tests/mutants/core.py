@@ -63,8 +63,8 @@ CORE_MUTANTS = (
         "tls = event.tls if isinstance(event, TlsStarted) else self.legs[event.side].tls",
         (TLS,),
     ),
-    Mutant("TLS within TLS", "T20", FLOW, "elif self.legs[side].secure != secure:", "elif False:", (TLS,)),
-    Mutant("two handshakes at once", "T20", FLOW, "elif side in self._handshakes:", "elif False:", (TLS,)),
+    Mutant("TLS within TLS", "T20", REQUESTS, "elif self.legs[side].secure != secure:", "elif False:", (TLS,)),
+    Mutant("two handshakes at once", "T20", REQUESTS, "elif side in self._handshakes:", "elif False:", (TLS,)),
     # Leases.
     Mutant(
         "the peers of the sides are swapped",
