@@ -24,6 +24,7 @@ PURE = frozenset(
             "contextlib",
             "dataclasses",
             "enum",
+            "fnmatch",
         ),
         *(
             "functools",

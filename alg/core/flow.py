@@ -7,28 +7,19 @@ Promise to plugins: `await` is answered by this machine alone, so they are the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from types import CoroutineType
-from typing import TypeAlias
 
 from alg.core.commands import (
     Abort,
-    CloseBinding,
-    CloseConnection,
     Command,
     ConnectUpstream,
-    DialBinding,
-    OpenBinding,
-    Report,
-    ReportRewrite,
     SendData,
     SendEof,
     Splice,
-    StartTls,
-    StopTls,
 )
-from alg.core.errors import AlgError, PluginError, ProtocolError
+from alg.core.errors import AlgError, PluginError
 from alg.core.events import (
     BindingOpened,
     CommandFailed,
@@ -41,31 +32,12 @@ from alg.core.events import (
     TlsStopped,
     UpstreamConnected,
 )
-from alg.core.model import Endpoint, Expectation, Leg, Side
-from alg.core.outcomes import OnEnd, Outcomes
-from alg.core.plugin import Field, Flow, StreamPlugin, refusal_words
+from alg.core.model import Side
+from alg.core.outcomes import Outcomes
+from alg.core.plugin import StreamPlugin, refusal_words
 from alg.core.promise import Promise
-from alg.core.session import Session
+from alg.core.requests import REQUESTS, Requests
 from alg.core.stream import Stream
-
-Request: TypeAlias = Stream | int | Side | ConnectUpstream | Promise[object]
-"""What a coroutine waits for: more of its stream, the binding of that number, TLS on that side (or its end), a server,
-or something that the other coroutine knows."""
-
-
-_REQUESTS = (int, Side, ConnectUpstream, Promise)
-
-
-class _Direction:
-    """What comes from one side, and the coroutine that treats it."""
-
-    __slots__ = ("coroutine", "opaque", "stream", "waits_for")
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self.coroutine: Coroutine[object, object, None] | None = None
-        self.waits_for: Request | None = None
-        self.opaque = False
 
 
 def _where(problem: Exception) -> str:
@@ -77,39 +49,10 @@ def _where(problem: Exception) -> str:
     return f"{type(problem).__name__} at {place}: {problem}"
 
 
-class FlowMachine:
+class FlowMachine(Requests):
     """One flow: a plugin instance between two legs."""
 
-    __slots__ = (
-        "_client",
-        "_commands",
-        "_directions",
-        "_ended",
-        "_handshakes",
-        "_outcomes",
-        "_server",
-        "legs",
-        "now",
-        "plugin",
-        "session",
-    )
-
-    def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg | None) -> None:
-        """`server` is None where the client chooses its server."""
-        self.plugin = plugin
-        self.session = session
-        self.legs = {Side.CLIENT: client}
-        if server is not None:
-            self.legs[Side.SERVER] = server
-        self._outcomes = Outcomes(session)
-        self._commands: list[Command] = []
-        self._ended = False
-        self._handshakes: frozenset[Side] = frozenset()
-        self.now = 0.0
-        """Seconds of the host's monotonic clock at the last event."""
-        plugin.flow = Flow(self)
-        self._client, self._server = (_Direction(Stream(side, self._send)) for side in Side)
-        self._directions = {Side.CLIENT: self._client, Side.SERVER: self._server}
+    __slots__ = ()
 
     # For hosts.
 
@@ -272,7 +215,7 @@ class FlowMachine:
         except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends its session, and only that
             self._abort(PluginError(f"plugin {self.plugin.name} raised {_where(problem)}"))
         else:
-            if request is not direction.stream and not isinstance(request, _REQUESTS):
+            if request is not direction.stream and not isinstance(request, REQUESTS):
                 self._abort(PluginError(f"plugin {self.plugin.name} awaited something that is not of alg.plugin"))
             elif request is direction.stream and direction.opaque:
                 self._abort(PluginError(f"plugin {self.plugin.name} reads on after splice()"))
@@ -315,97 +258,6 @@ class FlowMachine:
         except Exception as problem:  # noqa: BLE001 - a plugin that fails while it is dropped changes nothing
             self.report("plugin_failed", f"plugin {self.plugin.name} raised while it was dropped: {problem}", {})
 
-    # What `Stream`, `Flow` and `Binding` ask for.
-
-    def _send(self, side: Side, data: bytes) -> None:
-        if not isinstance(data, bytes):
-            raise TypeError(f"send() and reply() take bytes, not {type(data).__name__}")
-        direction = self._directions[side.other]
-        if side is Side.SERVER and side not in self.legs and not self._ended:
-            raise self._no_server()
-        if direction.opaque and not direction.stream.ended:
-            name = f"from_{side.other.value}"
-            raise PluginError(
-                f"plugin {self.plugin.name} sends to the {side.value}, where bytes pass unread: override {name}, and do "
-                "not return from it before"
-            )
-        if not self._ended and not direction.opaque:
-            self._commands.append(SendData(side, data))
-
-    def lease(self, expectation: Expectation, on_end: OnEnd | None) -> int:
-        """Judge an expectation, and ask the host to listen for it; return the number of the binding."""
-        self._refuse_after_end()
-        lease = self.session.lease(expectation, self.legs)
-        self._commands.append(OpenBinding(lease.number, expectation))
-        if on_end is not None:
-            self._outcomes.watch(lease, on_end)
-        return lease.number
-
-    def dial(self, number: int) -> None:
-        """Ask the host to dial both legs of a binding."""
-        lease = self.session.find(number)
-        if not self._ended and lease is not None and not lease.dialled:
-            lease.dialled = True
-            self._commands.append(DialBinding(number))
-
-    def release(self, number: int) -> None:
-        """Ask the host to stop listening."""
-        if not self._ended and self.session.find(number) is not None:
-            self._commands.append(CloseBinding(number))
-
-    def prepare_upstream(self, command: ConnectUpstream) -> None:
-        """Ask the host for a server."""
-        self._refuse_after_end()
-        asked = any(isinstance(each.waits_for, ConnectUpstream) for each in self._directions.values())
-        if asked or Side.SERVER in self.legs:
-            raise PluginError(f"plugin {self.plugin.name} connects to a second server")
-        self._commands.append(command)
-
-    def prepare_tls(self, side: Side) -> None:
-        """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread."""
-        self._refuse_tls_change(side, secure=False)
-        for direction in self._directions.values():
-            if direction.stream.buffered:
-                raise ProtocolError(
-                    f"the {direction.stream.side.value} sent {direction.stream.buffered} bytes before the TLS handshake",
-                    reason="bytes_before_tls",
-                )
-        self._handshakes |= {side}
-        self._commands.append(StartTls(side))
-
-    def prepare_clear(self, side: Side) -> None:
-        """Ask the host for the end of TLS on a leg, provided that nothing sent within it is still unread."""
-        self._refuse_tls_change(side, secure=True)
-        if buffered := self._directions[side].stream.buffered:
-            raise ProtocolError(
-                f"the {side.value} sent {buffered} bytes more before the end of TLS", reason="bytes_before_clear"
-            )
-        self._handshakes |= {side}
-        self._commands.append(StopTls(side))
-
-    def _refuse_tls_change(self, side: Side, *, secure: bool) -> None:
-        """Refuse what no host could carry out; `secure` says what the leg must be before."""
-        self._refuse_after_end()
-        if side not in self.legs:
-            raise self._no_server()
-        why = ""
-        if self._directions[side].opaque:
-            why = "bytes pass unread"
-        elif side in self._handshakes:
-            why = "that is under way"
-        elif self.legs[side].secure != secure:
-            why = "there is none" if secure else "there is some"
-        if why:
-            what = "stops TLS" if secure else "starts TLS"
-            raise PluginError(f"plugin {self.plugin.name} {what} on the {side.value}'s leg, where {why}")
-
-    def _no_server(self) -> PluginError:
-        return PluginError(f"plugin {self.plugin.name} has no server yet: `connect` comes first")
-
-    def _refuse_after_end(self) -> None:
-        if self._ended:
-            raise PluginError(f"plugin {self.plugin.name} goes on after the end of its flow")
-
     def splice(self) -> None:
         """Make both directions opaque."""
         if Side.SERVER not in self.legs and not self._ended:
@@ -416,24 +268,6 @@ class FlowMachine:
                 if direction.waits_for is not None and direction.coroutine is not None:
                     self._drop(direction.coroutine)
                     direction.coroutine, direction.waits_for = None, None
-
-    def close(self) -> None:
-        """End the flow once all that was sent has left."""
-        if not self._ended:
-            self._ended = True
-            self._commands.append(CloseConnection())
-
-    def report(self, reason: str, message: str, fields: Mapping[str, Field]) -> None:
-        """Write one record."""
-        self._commands.append(Report(reason, message, fields))
-
-    def report_rewrite(
-        self, number: int, expectation: Expectation, endpoints: Mapping[Side, Endpoint], announced_by: str
-    ) -> None:
-        """Record what stands for what from now on."""
-        lease = self.session.find(number)
-        sources = lease.sources if lease else {}
-        self._commands.append(ReportRewrite(number, expectation, endpoints, sources, announced_by))
 
     def _abort(self, error: AlgError) -> None:
         """Fail closed: the session ends, and the client is told so in its protocol where that is still possible."""

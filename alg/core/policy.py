@@ -10,6 +10,7 @@ import enum
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from alg.core.addresses import Address, Network, canonical, forms, is_this_host, is_unicast, names_this_host, within
 from alg.core.errors import BindError, PolicyError
@@ -30,15 +31,23 @@ class Verdict(enum.Enum):
 class Rules:
     """A table of verdicts, the most specific entry first, `*` for all the rest.
 
-    Keys are `"VERB"` for a command and `"VERB CODE"` for the reply to it, e.g. `{"SITE": REJECT, "RETR 550": ABORT,
-    "*": ACCEPT}`. What no entry covers is accepted. Verbs are upper case.
+    Keys are `"VERB"` for a command, `"VERB PATTERN"` for one with such an argument (as in file names: `*`, `?`, `[…]`;
+    upper and lower case are the same), and `"VERB CODE"` for the reply to it, e.g. `{"SITE": REJECT, "SITE CHMOD *":
+    ACCEPT, "STOR *.exe": REJECT, "RETR 550": ABORT, "*": ACCEPT}`. What no entry covers is accepted. Verbs are upper
+    case. Three digits, and `*` alone, behind a verb are about replies.
     """
 
     table: Mapping[str, Verdict] = field(default_factory=dict)
 
-    def command(self, verb: str) -> Verdict:
-        """The verdict on a command: `VERB`, else `*`."""
-        return self._first(verb, "*") if self.table else Verdict.ACCEPT
+    def command(self, verb: str, argument: str = "") -> Verdict:
+        """The verdict on a command: the first `VERB PATTERN` that its argument fits, else `VERB`, else `*`."""
+        if not self.table:
+            return Verdict.ACCEPT
+        for key, verdict in self.table.items():
+            name, _, pattern = key.partition(" ")
+            if name == verb and _is_of_argument(pattern) and fnmatchcase(argument.lower(), pattern.lower()):
+                return verdict
+        return self._first(verb, "*")
 
     def reply(self, verb: str, code: int) -> Verdict:
         """The verdict on a reply to a command: `VERB CODE`, else `VERB *`, else `* CODE`, else `* *`."""
@@ -50,6 +59,11 @@ class Rules:
 
     def _first(self, *keys: str) -> Verdict:
         return next((self.table[key] for key in keys if key in self.table), Verdict.ACCEPT)
+
+
+def _is_of_argument(pattern: str) -> bool:
+    """Whether what stands behind a verb in a rule is about its argument, and not about the reply to it."""
+    return pattern not in ("", "*") and not (len(pattern) == 3 and pattern.isdigit())
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ class RelayedFlow(Carrier):
         self._owner.flow_ended(self)
 
     def _on_closed(self) -> None:
+        for layer in self.tls.values():
+            layer.cancel()
         self._owner.flow_closed(self)
 
     def _timeouts(self, seconds: float) -> Timeouts:
@@ -119,7 +121,7 @@ class RelayedFlow(Carrier):
             self._begin()
         for side in self._covering:
             if not self._closed:
-                self._start_tls(side, partial(self._covered, side), self._uncovered)
+                self._start_tls(side, partial(self._covered, side), partial(self._uncovered, side))
 
     def _begin(self) -> None:
         if self._machine is None:
@@ -158,11 +160,15 @@ class RelayedFlow(Carrier):
         if not self._covering and not self._closed:
             self._begin()
 
-    def _uncovered(self, error: AlgError) -> None:
+    def _uncovered(self, side: Side, error: AlgError) -> None:
+        """A leg that is to be TLS from the start is not: nothing is carried, and the other side sees no orderly end."""
         if self._closed:
             return
         if error.reason != "tls_unused":  # as a data connection is that nobody needed
             self.error = self.error or error
+        other = self.legs[side.other]
+        if not other.closed:
+            other.reset()
         self._break()
 
     def _started(self, side: Side, info: TlsInfo) -> None:

@@ -106,6 +106,13 @@ class TlsLayer:
         if on_failed:
             on_failed(error)
 
+    def cancel(self) -> None:
+        """The flow is over: nobody is called any more."""
+        self._on_done = self._on_failed = None
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
     # Data.
 
     @property

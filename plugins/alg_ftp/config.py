@@ -76,7 +76,8 @@ class FtpConfig:
 
     profiles: tuple[Profile, ...] = ()
     rules: Mapping[str, Verdict] = field(default_factory=dict)
-    """Verdicts by `"VERB"`, and by `"VERB CODE"` for replies; `"*"` for the rest. See `alg.plugin.Rules`."""
+    """Verdicts by `"VERB"`, by `"VERB PATTERN"` for its argument, and by `"VERB CODE"` for replies; `"*"` for the rest.
+    See `alg.plugin.Rules`."""
     users: tuple[str, ...] = ()
     """Who may log in, by name, upper and lower case as given; empty: anybody."""
     foreign_passive: ForeignAddress = ForeignAddress.PEER
@@ -124,7 +125,8 @@ class FtpConfig:
         """The operator's rules on top of those of the profiles."""
         if not self.rules and not self.profiles:
             return _NO_RULES
-        rules = Rules({key.upper(): verdict for key, verdict in self.rules.items()})
+        # Patterns for arguments stay as they are; what they are compared with may be in either case anyway.
+        rules = Rules({" ".join((key.split(" ")[0].upper(), *key.split(" ")[1:])): self.rules[key] for key in self.rules})
         for profile in self.profiles:
             rules = rules.over(_PROFILE_RULES[profile])
         return rules

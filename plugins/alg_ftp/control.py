@@ -14,12 +14,37 @@ GREETING = wire.Command("", b"", b"")
 """Stands for what the server's first reply answers: the connection itself."""
 
 
+class Question:
+    """What was asked on our own account: whoever asked gets the reply, and the client does not.
+
+    Nothing that the server says behind its reply is read before that is dealt with, so our replies keep their order, and
+    nobody takes for protected what was said before a handshake.
+    """
+
+    def __init__(self) -> None:
+        self._reply = Promise[wire.Reply]()
+        self._done = Promise[None]()
+
+    async def tell(self, reply: wire.Reply) -> None:
+        """Here is the reply; wait until it is dealt with."""
+        self._reply.keep(reply)
+        await self._done
+
+    async def hear(self) -> wire.Reply:
+        """Wait for the reply."""
+        return await self._reply
+
+    def done(self) -> None:
+        """All that had to be said about the reply has been said."""
+        self._done.keep(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A command that waits for its reply; with a promise, whoever asked gets the reply, and the client does not."""
+    """A command that waits for its reply."""
 
     command: wire.Command
-    promise: Promise[wire.Reply] | None = None
+    question: Question | None = None
 
 
 class Control:
@@ -31,6 +56,8 @@ class Control:
         self.flow = flow
         self.client = client
         self.pipeline: Pipeline[Pending] = Pipeline(client.reply, limit=config.max_outstanding)
+        self._question: Question | None = None
+        """What was asked last."""
 
     # To the server.
 
@@ -39,10 +66,12 @@ class Control:
         self.pipeline.forwarded(Pending(GREETING))
 
     async def ask_greeting(self) -> wire.Reply:
-        """Wait for the server's greeting."""
-        promise = Promise[wire.Reply]()
-        self.pipeline.forwarded(Pending(GREETING, promise))
-        return await promise
+        """Wait for the server's greeting, which is not for the client.
+
+        Raises:
+            AlgError: the server closes the connection with it (421).
+        """
+        return await self._ask(GREETING)
 
     def forward(self, command: wire.Command) -> None:
         """A command goes on as it is; the reply is for the client."""
@@ -55,13 +84,25 @@ class Control:
         Raises:
             AlgError: the server closes the connection with it (421).
         """
-        promise = Promise[wire.Reply]()
-        self.pipeline.forwarded(Pending(wire.parse_command(line), promise))
-        self.client.send(line + wire.LINE_END)
-        reply = await promise
+        return await self._ask(wire.parse_command(line))
+
+    async def _ask(self, command: wire.Command) -> wire.Reply:
+        self.go_on()
+        self._question = Question()
+        self.pipeline.forwarded(Pending(command, self._question))
+        if command is not GREETING:
+            self.client.send(command.line + wire.LINE_END)
+        reply = await self._question.hear()
         if reply.code == 421:
+            self.client.reply(reply.to_bytes())
             raise AlgError("the server closes the connection", reason="server_closes")
         return reply
+
+    def go_on(self) -> None:
+        """The reply to the last question is dealt with: what the server says next may be read."""
+        if self._question is not None:
+            self._question.done()
+            self._question = None
 
     # To the client.
 

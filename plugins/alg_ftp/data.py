@@ -132,12 +132,12 @@ class Data:
             self._only_epsv = True
             self._control.reply(command, 200, "EPSV ALL: so be it.")
             return
-        self._only_epsv = True
+        promised, self._only_epsv = self._only_epsv, True
         reply = await self._ask(command, command.line)
         if reply.good:
             self._server_only_epsv = True
-        elif reply.code >= 400:
-            self._only_epsv = False
+        else:
+            self._only_epsv = promised
         self._control.answer(command, reply.to_bytes())
 
     def translate(self, command: wire.Command) -> None:

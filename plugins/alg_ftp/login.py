@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from alg.plugin import ConnectError, PolicyError, Side, Stream, TlsPolicy
+from alg.plugin import ConnectError, PolicyError, Side, Stream
 from alg_ftp import wire
 from alg_ftp.control import Control
 from alg_ftp.features import edit_features
@@ -100,9 +100,7 @@ class Login:
             self._control.answer(command, greeting.to_bytes())
             self._flow.close()
             return None
-        server = self._flow.server
-        as_client = server.tls_policy is TlsPolicy.CLIENT and self._flow.client.secure
-        if not server.secure and (as_client or server.tls_policy is TlsPolicy.REQUIRE):
+        if self._protection.wants_server_tls:
             await self._protection.secure_server()
         return forwarded
 

@@ -15,7 +15,6 @@ from alg.plugin import (
     RateLimit,
     Stream,
     StreamPlugin,
-    TlsPolicy,
     Verdict,
 )
 from alg_ftp import data, protection, wire
@@ -86,6 +85,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 self.flow.close()
                 return
             self._control.forward(first)
+        self._control.go_on()
         async for raw in stream.lines(self.config.max_command_line):
             line = wire.split_line_end(raw, "client")
             if not line:
@@ -95,11 +95,11 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 raise ProtocolError(f"more than {self.config.command_rate} commands a second", reason="command_rate")
             if not self._refuse(command):
                 await self._treat(command)
+                self._control.go_on()
 
     async def _begin(self) -> None:
         """The server's greeting, and TLS with it before anything else, where that is required."""
-        server = self.flow.server
-        if server.secure or server.tls_policy is not TlsPolicy.REQUIRE:
+        if not self._protection.wants_server_tls:
             self._control.expect_greeting()
             return
         greeting = await self._control.ask_greeting()
@@ -129,7 +129,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     def _refuse(self, command: wire.Command) -> bool:
         """Answer a command ourselves if it shall not pass; return whether it was so."""
         control, verb = self._control, command.verb
-        verdict = control.rules.command(verb)
+        verdict = control.rules.command(verb, command.argument.decode("latin-1"))
         if verdict is Verdict.ABORT:
             raise PolicyError(f"{verb} ends the session, by rule", reason="command_refused")
         if verdict is Verdict.REJECT or (verb == "MDTM" and self._sets_time(command.argument)):
@@ -173,9 +173,9 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 pending = self._find_passive(pending, code)
             if pending is None and code != 421:  # RFC 959 section 5.4: 421 may come at any time
                 await self._drop_unsolicited(stream, line, code, single)
-            elif pending and (pending.promise or self._is_ours(pending.command, code)):
+            elif pending and (pending.question or self._is_ours(pending.command, code)):
                 lines = [line] if single else await self._read_rest(stream, line, code)
-                self._settle(stream, pending, wire.Reply(code, tuple(lines)))
+                await self._settle(stream, pending, wire.Reply(code, tuple(lines)))
             else:
                 stream.send(line + wire.LINE_END)
                 if not single:
@@ -186,17 +186,15 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         self._transfers.close()
         self.flow.close()
 
-    def _settle(self, stream: Stream, pending: Pending, reply: wire.Reply) -> None:
+    async def _settle(self, stream: Stream, pending: Pending, reply: wire.Reply) -> None:
         """A reply that somebody waits for, that we edit, or that a rule is about."""
-        if pending.promise is not None:
-            if reply.code == 421:
-                stream.send(reply.to_bytes())
+        if pending.question is not None:
             if pending.command.verb == "AUTH" and reply.code in protection.ACCEPTED and stream.buffered:
                 # What comes in the clear behind it must never count as said under TLS.
                 raise ProtocolError("the server says more before the TLS handshake", reason="bytes_before_tls")
             if reply.code >= 200:
                 self._control.pipeline.answered()
-                pending.promise.keep(reply)
+                await pending.question.tell(reply)
             return
         command = pending.command
         judged = self._control.judge_reply(command, reply)

@@ -62,6 +62,13 @@ class Protection:
             return False
         return not self._flow.connected or self._flow.server.tls_policy is not TlsPolicy.CLIENT
 
+    @property
+    def wants_server_tls(self) -> bool:
+        """Whether the server's leg must be put under TLS before anything confidential goes there."""
+        server = self._flow.server
+        as_client = server.tls_policy is TlsPolicy.CLIENT and self._flow.client.secure
+        return not server.secure and (as_client or server.tls_policy is TlsPolicy.REQUIRE)
+
     # The control connection.
 
     async def treat(self, command: wire.Command) -> None:

@@ -38,6 +38,27 @@ def judged(target: str | Endpoint, rules: TargetRules = STRICT, gate: Gate | Non
     return ""
 
 
+@pytest.mark.parametrize(
+    ("verb", "argument", "expected"),
+    [
+        ("SITE", "CHMOD 777 x", Verdict.ACCEPT),
+        ("SITE", "chmod 777 x", Verdict.ACCEPT),
+        ("SITE", "EXEC x", Verdict.REJECT),
+        ("SITE", "CHMOD", Verdict.REJECT),
+        ("STOR", "a.EXE", Verdict.ABORT),
+        ("STOR", "a.exe.txt", Verdict.ACCEPT),
+        ("STOR", "550", Verdict.ACCEPT),
+        ("RETR", "a.exe", Verdict.REJECT),
+        ("RETR", "", Verdict.REJECT),
+    ],
+)
+def test_a_rule_may_be_about_the_argument(verb: str, argument: str, expected: Verdict) -> None:
+    """The first pattern that fits stands above the verb alone; codes and `*` behind a verb are about replies."""
+    table = {"SITE": Verdict.REJECT, "SITE CHMOD *": Verdict.ACCEPT, "STOR *.exe": Verdict.ABORT, "RETR": Verdict.REJECT}
+    about_replies = {"STOR 550": Verdict.REJECT, "STOR *": Verdict.REJECT}
+    assert Rules(table | about_replies).command(verb, argument) is expected
+
+
 @given(tables, st.sampled_from("ABC"))
 def test_the_most_specific_rule_for_a_command_holds(table: Mapping[str, Verdict], verb: str) -> None:
     """Its own entry, else the one for all, else it is accepted."""

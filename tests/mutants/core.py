@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.table import FLOW, SESSION, Mutant
+from tests.mutants.table import FLOW, REQUESTS, SESSION, Mutant
 
 OUTCOMES, TESTING = "alg/core/outcomes.py", "alg/testing.py"
 BARRIERS, TLS = "tests/core/test_semantic_5.py", "tests/core/test_flow_tls.py"
@@ -18,7 +18,7 @@ CORE_MUTANTS = (
     Mutant(
         "a barrier on the other side only",
         "T20",
-        FLOW,
+        REQUESTS,
         "            if direction.stream.buffered:\n",
         "            if direction.stream.buffered and direction.stream.side is not side:\n",
         (BARRIERS,),
@@ -26,7 +26,7 @@ CORE_MUTANTS = (
     Mutant(
         "a barrier for the client only",
         "T21",
-        FLOW,
+        REQUESTS,
         "            if direction.stream.buffered:\n",
         "            if direction.stream.buffered and direction is self._client:\n",
         (BARRIERS,),
@@ -34,7 +34,7 @@ CORE_MUTANTS = (
     Mutant(
         "no barrier before the end of TLS",
         "T20",
-        FLOW,
+        REQUESTS,
         "if buffered := self._directions[side].stream.buffered:",
         "if buffered := 0:",
         (BARRIERS,),
@@ -42,7 +42,7 @@ CORE_MUTANTS = (
     Mutant(
         "the end of TLS looks at the other side",
         "T21",
-        FLOW,
+        REQUESTS,
         "if buffered := self._directions[side].stream.buffered:",
         "if buffered := self._directions[side.other].stream.buffered:",
         (BARRIERS,),
@@ -50,7 +50,7 @@ CORE_MUTANTS = (
     Mutant(
         "a leg is read while TLS ends",
         "T20",
-        FLOW,
+        REQUESTS,
         "        self._handshakes |= {side}\n        self._commands.append(StopTls(side))",
         "        self._commands.append(StopTls(side))",
         (TLS,),
@@ -63,8 +63,8 @@ CORE_MUTANTS = (
         "tls = event.tls if isinstance(event, TlsStarted) else self.legs[event.side].tls",
         (TLS,),
     ),
-    Mutant("TLS within TLS", "T20", FLOW, "elif self.legs[side].secure != secure:", "elif False:", (TLS,)),
-    Mutant("two handshakes at once", "T20", FLOW, "elif side in self._handshakes:", "elif False:", (TLS,)),
+    Mutant("TLS within TLS", "T20", REQUESTS, "elif self.legs[side].secure != secure:", "elif False:", (TLS,)),
+    Mutant("two handshakes at once", "T20", REQUESTS, "elif side in self._handshakes:", "elif False:", (TLS,)),
     # Leases.
     Mutant(
         "the peers of the sides are swapped",
@@ -94,7 +94,7 @@ CORE_MUTANTS = (
     Mutant(
         "a dial without a lease",
         "T19",
-        FLOW,
+        REQUESTS,
         "        if not self._ended and lease is not None and not lease.dialled:\n            lease.dialled = True\n",
         "        if not self._ended:\n",
         (PLANS, "-k", "what_is_gone"),
@@ -102,7 +102,7 @@ CORE_MUTANTS = (
     Mutant(
         "a lease is dialled again",
         "T18",
-        FLOW,
+        REQUESTS,
         "            lease.dialled = True\n",
         "",
         (PLANS, "-k", "two_dialled"),
@@ -168,7 +168,7 @@ CORE_MUTANTS = (
     Mutant(
         "two servers at once",
         "T15",
-        FLOW,
+        REQUESTS,
         "if asked or Side.SERVER in self.legs:",
         "if Side.SERVER in self.legs:",
         (UPSTREAMS, "-k", "one_server"),
@@ -176,7 +176,7 @@ CORE_MUTANTS = (
     Mutant(
         "words to nobody",
         "semantic 7",
-        FLOW,
+        REQUESTS,
         "if side is Side.SERVER and side not in self.legs and not self._ended:",
         "if False:",
         (UPSTREAMS, "-k", "needs_a_server"),

@@ -96,7 +96,7 @@ RELAY_MUTANTS = (
         "a lease outlives its session",
         "T19",
         SESSION,
-        "        for number in list(self._leases):\n            self.close_binding(number)\n        if flow.error",
+        "        self._leases.close_all()\n        if flow.error",
         "        if flow.error",
         (ENDS,),
     ),

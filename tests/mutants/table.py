@@ -19,6 +19,7 @@ class Mutant:
 
 
 ADDRESSES, FLOW, MODEL = "alg/core/addresses.py", "alg/core/flow.py", "alg/core/model.py"
+REQUESTS = "alg/core/requests.py"
 PIPELINE, POLICY, PORTS = "alg/core/pipeline.py", "alg/core/policy.py", "alg/core/ports.py"
 SESSION, STREAM = "alg/core/session.py", "alg/core/stream.py"
 FTP, WIRE = "plugins/alg_ftp/plugin.py", "plugins/alg_ftp/wire.py"
@@ -241,7 +242,7 @@ MUTANTS = (
     Mutant(
         "no barrier before TLS",
         "T20",
-        FLOW,
+        REQUESTS,
         "if direction.stream.buffered:",
         "if False:",
         ("tests/core/test_semantic_5.py",),
@@ -249,7 +250,7 @@ MUTANTS = (
     Mutant(
         "a barrier on one side",
         "T21",
-        FLOW,
+        REQUESTS,
         "if direction.stream.buffered:",
         "if direction.stream.buffered and direction.stream.side is side:",
         ("tests/core/test_semantic_5.py",),
@@ -482,7 +483,7 @@ MUTANTS = (
     Mutant(
         "words into an opaque direction",
         "semantic 6",
-        FLOW,
+        REQUESTS,
         "if direction.opaque and not direction.stream.ended:",
         "if False:",
         ("tests/core/test_semantics.py", "-k", "test_6"),

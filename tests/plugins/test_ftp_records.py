@@ -63,7 +63,7 @@ def test_a_record_is_one_line_of_ascii(verb: bytes, hostile: bytes) -> None:
     ("settings", "line", "reason"),
     [
         (FtpConfig(rules={"SITE": Verdict.REJECT}), b"SITE x", "command_refused"),
-        (FtpConfig(), b"AUTH TLS", "not_offered"),
+        (FtpConfig(), b"AUTH TLS", "no_certificate"),
         (FtpConfig(users=("ann",)), b"USER bob", "user_refused"),
         (FtpConfig(max_user=3), b"USER bobby", "user_too_long"),
         (FtpConfig(), b"PORT 10,77,2,9,156,64", "third_party_address"),

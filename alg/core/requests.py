@@ -1,0 +1,194 @@
+"""`Requests`: what a plugin asks of the machine of its flow. Each request is judged here, and becomes a command for the host;
+who misuses the API hears of it as `PluginError`. The coroutines are driven in `alg.core.flow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from typing import TypeAlias
+
+from alg.core.commands import (
+    CloseBinding,
+    CloseConnection,
+    Command,
+    ConnectUpstream,
+    DialBinding,
+    OpenBinding,
+    Report,
+    ReportRewrite,
+    SendData,
+    StartTls,
+    StopTls,
+)
+from alg.core.errors import PluginError, ProtocolError
+from alg.core.model import Endpoint, Expectation, Leg, Side
+from alg.core.outcomes import OnEnd, Outcomes
+from alg.core.plugin import Field, Flow, StreamPlugin
+from alg.core.promise import Promise
+from alg.core.session import Session
+from alg.core.stream import Stream
+
+Request: TypeAlias = Stream | int | Side | ConnectUpstream | Promise[object]
+"""What a coroutine waits for: more of its stream, the binding of that number, TLS on that side (or its end), a server,
+or something that the other coroutine knows."""
+
+
+REQUESTS = (int, Side, ConnectUpstream, Promise)
+
+
+class Direction:
+    """What comes from one side, and the coroutine that treats it."""
+
+    __slots__ = ("coroutine", "opaque", "stream", "waits_for")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.coroutine: Coroutine[object, object, None] | None = None
+        self.waits_for: Request | None = None
+        self.opaque = False
+
+
+class Requests:
+    """The state of one flow, and what its plugin may ask for."""
+
+    __slots__ = (
+        "_client",
+        "_commands",
+        "_directions",
+        "_ended",
+        "_handshakes",
+        "_outcomes",
+        "_server",
+        "legs",
+        "now",
+        "plugin",
+        "session",
+    )
+
+    def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg | None) -> None:
+        """`server` is None where the client chooses its server."""
+        self.plugin = plugin
+        self.session = session
+        self.legs = {Side.CLIENT: client}
+        if server is not None:
+            self.legs[Side.SERVER] = server
+        self._outcomes = Outcomes(session)
+        self._commands: list[Command] = []
+        self._ended = False
+        self._handshakes: frozenset[Side] = frozenset()
+        self.now = 0.0
+        """Seconds of the host's monotonic clock at the last event."""
+        plugin.flow = Flow(self)
+        self._client, self._server = (Direction(Stream(side, self._send)) for side in Side)
+        self._directions = {Side.CLIENT: self._client, Side.SERVER: self._server}
+
+    def splice(self) -> None:
+        """Make both directions opaque."""
+        raise NotImplementedError
+
+    def _send(self, side: Side, data: bytes) -> None:
+        if not isinstance(data, bytes):
+            raise TypeError(f"send() and reply() take bytes, not {type(data).__name__}")
+        direction = self._directions[side.other]
+        if side is Side.SERVER and side not in self.legs and not self._ended:
+            raise self._no_server()
+        if direction.opaque and not direction.stream.ended:
+            name = f"from_{side.other.value}"
+            raise PluginError(
+                f"plugin {self.plugin.name} sends to the {side.value}, where bytes pass unread: override {name}, and do "
+                "not return from it before"
+            )
+        if not self._ended and not direction.opaque:
+            self._commands.append(SendData(side, data))
+
+    def lease(self, expectation: Expectation, on_end: OnEnd | None) -> int:
+        """Judge an expectation, and ask the host to listen for it; return the number of the binding."""
+        self._refuse_after_end()
+        lease = self.session.lease(expectation, self.legs)
+        self._commands.append(OpenBinding(lease.number, expectation))
+        if on_end is not None:
+            self._outcomes.watch(lease, on_end)
+        return lease.number
+
+    def dial(self, number: int) -> None:
+        """Ask the host to dial both legs of a binding."""
+        lease = self.session.find(number)
+        if not self._ended and lease is not None and not lease.dialled:
+            lease.dialled = True
+            self._commands.append(DialBinding(number))
+
+    def release(self, number: int) -> None:
+        """Ask the host to stop listening."""
+        if not self._ended and self.session.find(number) is not None:
+            self._commands.append(CloseBinding(number))
+
+    def prepare_upstream(self, command: ConnectUpstream) -> None:
+        """Ask the host for a server."""
+        self._refuse_after_end()
+        asked = any(isinstance(each.waits_for, ConnectUpstream) for each in self._directions.values())
+        if asked or Side.SERVER in self.legs:
+            raise PluginError(f"plugin {self.plugin.name} connects to a second server")
+        self._commands.append(command)
+
+    def prepare_tls(self, side: Side) -> None:
+        """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread."""
+        self._refuse_tls_change(side, secure=False)
+        for direction in self._directions.values():
+            if direction.stream.buffered:
+                raise ProtocolError(
+                    f"the {direction.stream.side.value} sent {direction.stream.buffered} bytes before the TLS handshake",
+                    reason="bytes_before_tls",
+                )
+        self._handshakes |= {side}
+        self._commands.append(StartTls(side))
+
+    def prepare_clear(self, side: Side) -> None:
+        """Ask the host for the end of TLS on a leg, provided that nothing sent within it is still unread."""
+        self._refuse_tls_change(side, secure=True)
+        if buffered := self._directions[side].stream.buffered:
+            raise ProtocolError(
+                f"the {side.value} sent {buffered} bytes more before the end of TLS", reason="bytes_before_clear"
+            )
+        self._handshakes |= {side}
+        self._commands.append(StopTls(side))
+
+    def _refuse_tls_change(self, side: Side, *, secure: bool) -> None:
+        """Refuse what no host could carry out; `secure` says what the leg must be before."""
+        self._refuse_after_end()
+        if side not in self.legs:
+            raise self._no_server()
+        why = ""
+        if self._directions[side].opaque:
+            why = "bytes pass unread"
+        elif side in self._handshakes:
+            why = "that is under way"
+        elif self.legs[side].secure != secure:
+            why = "there is none" if secure else "there is some"
+        if why:
+            what = "stops TLS" if secure else "starts TLS"
+            raise PluginError(f"plugin {self.plugin.name} {what} on the {side.value}'s leg, where {why}")
+
+    def _no_server(self) -> PluginError:
+        return PluginError(f"plugin {self.plugin.name} has no server yet: `connect` comes first")
+
+    def _refuse_after_end(self) -> None:
+        if self._ended:
+            raise PluginError(f"plugin {self.plugin.name} goes on after the end of its flow")
+
+    def close(self) -> None:
+        """End the flow once all that was sent has left."""
+        if not self._ended:
+            self._ended = True
+            self._commands.append(CloseConnection())
+
+    def report(self, reason: str, message: str, fields: Mapping[str, Field]) -> None:
+        """Write one record."""
+        self._commands.append(Report(reason, message, fields))
+
+    def report_rewrite(
+        self, number: int, expectation: Expectation, endpoints: Mapping[Side, Endpoint], announced_by: str
+    ) -> None:
+        """Record what stands for what from now on."""
+        lease = self.session.find(number)
+        sources = lease.sources if lease else {}
+        self._commands.append(ReportRewrite(number, expectation, endpoints, sources, announced_by))
