@@ -23,9 +23,10 @@ from alg.relay.choice import Choice
 from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.leases import Leases
-from alg.relay.leg import LegSocket, NoLeg
+from alg.relay.leg import LegSocket
 from alg.relay.listener import Listener
 from alg.relay.machines import make_machine
+from alg.relay.no_leg import NoLeg
 from alg.relay.records import wanted
 from alg.relay.services import Services
 from alg.relay.session_records import SessionRecords
@@ -273,9 +274,9 @@ class RelayedSession:
         """
         if self._tls is None:
             raise TlsError("this route has no TLS", reason="no_tls")
-        master = None if flow is self.master else self.master
         if side is Side.SERVER:
-            return self._tls.initiator(self._upstream_host, master.tls_session(side) if master else None)
+            master = None if flow is self.master or self.master is None else self.master.tls
+            return self._tls.initiator(self._upstream_host, master.session(side) if master else None)
         return self._tls.acceptor(self._local.address, is_master=flow is self.master)
 
     def handshake_timeouts(self) -> Timeouts:
