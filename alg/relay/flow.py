@@ -62,7 +62,7 @@ class RelayedFlow(Carrier):
     has one leg at first.
     """
 
-    __slots__ = ("_covering", "_machine", "_owner", "tls")
+    __slots__ = ("_covering", "_failure", "_machine", "_owner", "tls")
 
     def __init__(
         self,
@@ -79,6 +79,8 @@ class RelayedFlow(Carrier):
         self._owner = owner
         self._covering = covered
         """The legs whose handshake is to be complete before anything is carried."""
+        self._failure: AlgError | None = None
+        """Why there is no TLS toward the server, as long as the client cannot be told."""
         self.tls: FlowTls | None = None
         """TLS where there is some, or was when the flow ended."""
 
@@ -88,8 +90,6 @@ class RelayedFlow(Carrier):
         self._owner.flow_ended(self)
 
     def _on_closed(self) -> None:
-        if self.tls:
-            self.tls.cancel()
         self._owner.flow_closed(self)
 
     def _timeouts(self, seconds: float) -> Timeouts:
@@ -135,18 +135,26 @@ class RelayedFlow(Carrier):
         self._covering = tuple(each for each in self._covering if each is not side)
         if self._machine is not None:
             self._machine.legs[side] = replace(self._machine.legs[side], tls=info)
-        if not self._covering and not self._closed:
+        if self._failure is not None:
+            self._tell(ConnectionLost(Side.SERVER, self._failure))
+        elif not self._covering and not self._closed:
             self._begin()
 
     def _uncovered(self, side: Side, error: AlgError) -> None:
-        """A leg that is to be TLS from the start is not: nothing is carried, and the other side sees no orderly end."""
-        if self._closed:
+        """A leg that should be TLS from the start is not: nothing is carried, and nobody may take that for an empty flow.
+
+        A client is told of its server's failure in its protocol, once it can hear it.
+        """
+        if self._closed or self._closing:
+            return
+        if side is Side.SERVER and self._machine is not None:
+            self._failure = error
+            if Side.CLIENT not in self._covering:
+                self._tell(ConnectionLost(side, error))
             return
         if error.reason != "tls_unused":  # as a data connection is that nobody needed
             self.error = self.error or error
-        other = self.legs[side.other]
-        if not other.closed:
-            other.reset()
+        self.legs[side.other].reset()
         self._break()
 
     def _started(self, side: Side, info: TlsInfo) -> None:
@@ -311,10 +319,11 @@ class RelayedFlow(Carrier):
                 leg.when_drained(self._update_reading)
 
     def _may_read(self, side: Side, machine: FlowMachine) -> bool:
-        """Whether the machine wants that side, and the other side keeps up.
+        """Whether the machine wants that side, and the other side keeps up: no leg shakes hands, and none is behind.
 
         What waits for this side itself counts too, since it may be replies of ours to it; but at a mark that what the
         other side says never reaches, or two peers that both write before they read would wait for each other.
         """
         keeps_up = self.legs[side.other].queued < HIGH_WATER and self.legs[side].queued < REPLIES_HIGH_WATER
-        return keeps_up and machine.wants_data(side)
+        shaking = self.tls is not None and self.tls.shaking
+        return keeps_up and not shaking and machine.wants_data(side)

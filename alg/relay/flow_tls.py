@@ -70,8 +70,3 @@ class FlowTls:
         """What can be resumed of the TLS session on that leg."""
         layer = self._layers.get(side)
         return layer.engine.session if layer else None
-
-    def cancel(self) -> None:
-        """The flow is over: nobody is called any more."""
-        for layer in self._layers.values():
-            layer.cancel()

@@ -40,6 +40,9 @@ class Layer(Protocol):
     def end(self) -> bytes:
         """What to send to say that nothing more will come."""
 
+    def drop(self) -> None:
+        """The leg is closed."""
+
 
 class LegSocket:
     """A connected socket. `on_lost` is told, once and never from within a call of the owner, that it broke."""
@@ -281,7 +284,10 @@ class LegSocket:
     def _leave_loop(self) -> None:
         self.on_lost = None
         self._drained = []
-        self._on_readable = self._layer = None
+        self._on_readable = None
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            layer.drop()
         if self.fd >= 0:
             self._watcher.forget(self.fd)
             self.reading = self._writing = False

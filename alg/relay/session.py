@@ -134,7 +134,7 @@ class RelayedSession:
         assert client is not None
         loop, watcher = self.services.loop, self.services.watcher
         machine = None
-        if not self.route.is_opaque or self._tls is not None:
+        if not self.route.is_opaque or self._tls is not None or self.route.proxy_protocol is not None:
             self._set_client_leg(client)
             self.legs[Side.SERVER] = self._server_leg(server, target)
         self.introduce(server, None)
@@ -211,6 +211,8 @@ class RelayedSession:
         dial, self._upstream = self._upstream, None
         if dial:
             self.dial_done(dial)
+        else:
+            self._close_if_over()
 
     def _refuse(self, error: AlgError) -> None:
         """Tell the client in its protocol that its session cannot begin, and hang up."""
