@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import subprocess
 
@@ -169,10 +170,11 @@ def test_key_update(run: Run) -> None:
                     tool.stdin.flush()
                     assert await far.line() == b"after\n"
                     await far.send(b"and back\n")
+                    assert tool.stdout
+                    lines = iter(tool.stdout.readline, b"")
+                    assert await asyncio.to_thread(lambda: b"and back\n" in lines)  # before it leaves with its input
                     tool.stdin.close()
                     assert await far.rest() == b""
-                assert tool.stdout
                 await rig.at_rest()
-                assert b"and back\n" in tool.stdout.read()
 
     run(work())
