@@ -75,15 +75,19 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         self._protection = Protection(self._control)
         self._transfers = Transfers(self.flow)
         self._data = Data(self._control, self._protection, self._transfers)
+        login: Login | None = None
         if self.flow.connected:
             await self._begin()
         else:
-            first = await Login(self._control, self._protection, self._refuse).run()
+            login = Login(self._control, self._protection, self._refuse)
+            first = await login.run()
             if first is None:
                 self.flow.close()
                 return
             self._control.forward(first)
         while (command := await self._control.read()) is not None:
+            if login is not None and command.verb == "USER":
+                command = login.again(command)
             if self._refuse(command) or (command.verb == "USER" and not self._control.admits(command)):
                 continue
             if command.verb == "AUTH" and self._protection.passes:
