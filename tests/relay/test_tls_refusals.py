@@ -7,7 +7,8 @@ import ssl
 import pytest
 
 from alg.core.client_hello import MAX_CLIENT_HELLO, MAX_RECORDS
-from alg.settings import ClientTls, Times
+from alg.core.model import TlsPolicy
+from alg.settings import ClientTls, ServerTls, Times
 from tests import pki
 from tests.conftest import Run
 from tests.relay.peers import Peer
@@ -148,7 +149,7 @@ def test_request_inside_tls_is_not_reflected(run: Run) -> None:
     """T23: `GET /` inside TLS ends the session; not a word of it comes back, and none reaches the server."""
 
     async def work() -> None:
-        async with relaying_ftp(client_tls=client_tls(implicit=True)) as rig:
+        async with relaying_ftp(client_tls=client_tls(implicit=True), server_tls=ServerTls(TlsPolicy.NEVER)) as rig:
             near, far = await rig.pair()
             with await TlsPeer.cover(near) as tls, far:
                 await far.send(b"220 hello\r\n")
