@@ -141,7 +141,6 @@ MUTANTS = (
         "",
         talks("227-in-banner", "227-in-status"),
     ),
-    Mutant("EPSV ALL asks for a port", "T07", WIRE, " and not self.is_epsv_all\n", "\n", talks("229-to-epsv-all")),
     Mutant(
         "what nobody asked passes",
         "T08",

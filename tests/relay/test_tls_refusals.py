@@ -149,8 +149,7 @@ def test_request_inside_tls_is_not_reflected(run: Run) -> None:
     """T23: `GET /` inside TLS ends the session; not a word of it comes back, and none reaches the server."""
 
     async def work() -> None:
-        no_tls = ServerTls(policy=TlsPolicy.NEVER)
-        async with relaying_ftp(client_tls=client_tls(implicit=True), server_tls=no_tls) as rig:
+        async with relaying_ftp(client_tls=client_tls(implicit=True), server_tls=ServerTls(TlsPolicy.NEVER)) as rig:
             near, far = await rig.pair()
             with await TlsPeer.cover(near) as tls, far:
                 await far.send(b"220 hello\r\n")

@@ -114,6 +114,12 @@ class TlsPeer(Peer):
             self.tls.unwrap()
         return self.outgoing.read()
 
+    def uncovered(self) -> Peer:
+        """The connection behind the end of TLS, with what has come in the clear already."""
+        plain = Peer(self.sock)
+        plain._buffer = self.incoming.read()
+        return plain
+
     async def send(self, data: bytes | memoryview) -> None:
         """Send all of it."""
         for at in range(0, len(data), 1 << 20):
