@@ -1,6 +1,6 @@
 """ALG beside ProFTPD mod_proxy with TLS: sessions and bulk, plain and encrypted, before one and the same server.
 
-Both verify the server, show an EC P-256 certificate of the same authority and speak TLS 1.3 only or at their default; the
+Both verify the server, show an EC P-256 certificate of the same authority and speak TLS 1.3; the
 generator verifies the gateway's certificate and ends with an error unless every channel of both legs
 is what the measure says. `direct` is the generator against the server, without any gateway: the ceiling.
 """

@@ -1,6 +1,6 @@
-/* ftpsload ADDRESS PORT AUTHORITY plain|tls|front sessions|bulk COUNT SECONDS: FTP clients against ftpsd, one thread each.
- * `tls`: AUTH TLS and PROT P, TLS 1.3, the gateway's certificate verified; the server must report the same of its own two
- * channels. `front`: TLS here, and the server must report none. Every session makes a new handshake on its
+/* ftpsload ADDRESS PORT AUTHORITY plain|tls|front sessions|bulk COUNT SECONDS: FTP clients against ftpsd, a thread each.
+ * `tls`: AUTH TLS and PROT P, TLS 1.3, the gateway's certificate verified; the server must report the same of its
+ * own two channels. `front`: TLS here, and the server must report none. Every session makes a new handshake on its
  * control connection, and its data connection resumes that one, as curl and lftp do.
  *   sessions: COUNT at a time: login, TYPE, PASV, RETR of 1 KiB, QUIT.
  *   bulk: COUNT endless RETR; prints `begin` when the window opens and the figures when it shuts, then holds the
