@@ -79,8 +79,9 @@ def test_plugins_are_listed_with_their_origin() -> None:
     """One line each: name, what it does, which distribution offers it."""
     result = alg("plugins")
     assert result.exit_code == 0
+    treats = {"ftp": r"Treats one FTP control connection\.", "ftps": r"Treats one FTP .*", "tcp": ".*", "tls": ".*"}
     assert re.fullmatch(
-        r"ftp  Treats one FTP control connection\.  \(alg-gateway \S+\)\ntcp  .*  \(alg-gateway \S+\)\n", result.stdout
+        "".join(rf"{name}  {what}  \(alg-gateway \S+\)\n" for name, what in treats.items()), result.stdout
     )
 
 

@@ -26,8 +26,9 @@ from alg.relay.leases import Leases
 from alg.relay.leg import LegSocket, NoLeg
 from alg.relay.listener import Listener
 from alg.relay.machines import make_machine
-from alg.relay.records import is_refusal, record, wanted
+from alg.relay.records import wanted
 from alg.relay.services import Services
+from alg.relay.session_records import SessionRecords
 from alg.relay.timeouts import Timeouts
 from alg.relay.tls import TlsEngine
 from alg.relay.tls_settings import SessionTls
@@ -50,7 +51,7 @@ class RelayedSession:
         "_on_closed",
         "_over",
         "_plugin",
-        "_refusals",
+        "_records",
         "_tls",
         "_upstream",
         "_upstream_host",
@@ -96,8 +97,7 @@ class RelayedSession:
         self._over = False
         """Whether the master flow has ended."""
         self._leases = Leases(self)
-        self._refusals: dict[str, int] = {}
-        """How often each kind of refusal was recorded."""
+        self._records = SessionRecords(self.route.plugin.name, number, services.limits.records_per_session)
         self._dials: dict[Dial, Callable[[], None]] = {}
         """What is being connected, and what to do if that is given up."""
         self._plugin = plugin
@@ -289,14 +289,7 @@ class RelayedSession:
 
     def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
         """Write a record of this session; what a peer has us refuse again and again is told a hundred times only."""
-        if is_refusal(reason):
-            told = self._refusals[reason] = self._refusals.get(reason, 0) + 1
-            limit = self.services.limits.records_per_session
-            if told > limit:
-                return
-            if told == limit:
-                message = f"{message} (further ones of this session are counted only)"
-        record(reason, message, protocol=self.route.plugin.name, session=self.number, fields=fields)
+        self._records.write(reason, message, fields)
 
     def timeouts(self, seconds: float) -> Timeouts:
         """The deadlines of that many seconds."""
@@ -331,7 +324,7 @@ class RelayedSession:
         """A flow's sockets are closed."""
         self.flows.discard(flow)
         if flow is self.master:
-            self._write_close("session_close", self.peer, flow, self.began)
+            self._records.write_close("session_close", self.peer, flow, self.services.loop.time() - self.began)
         self._close_if_over()
 
     # Related flows.
@@ -357,20 +350,8 @@ class RelayedSession:
 
     def related_closed(self, flow: RelayedFlow, began: float, name: object) -> None:
         """A related flow is over: record it, and give its descriptors back."""
-        self._write_close("flow_close", name, flow, began)
+        self._records.write_close("flow_close", name, flow, self.services.loop.time() - began)
         self.flow_closed(flow)
-
-    def _write_close(self, reason: str, name: object, flow: RelayedFlow, began: float) -> None:
-        if flow.error is None and not wanted(reason):
-            return
-        seconds = self.services.loop.time() - began
-        from_client, from_server = (flow.legs[side].received for side in Side)
-        cause = f", {flow.error}" if flow.error else ""
-        self.write(
-            reason if flow.error is None or flow.error.reason.endswith("_lost") else flow.error.reason,
-            f"{name} ended after {seconds:.3f} s, {from_client} bytes up, {from_server} bytes down{cause}",
-            {"bytes_up": from_client, "bytes_down": from_server, "milliseconds": round(seconds * 1000)},
-        )
 
     # The end.
 
@@ -391,9 +372,7 @@ class RelayedSession:
         if self.flows or self._dials or self._closed or self._client_socket is not None:
             return
         self._closed = True
-        for reason, told in self._refusals.items():
-            if told > self.services.limits.records_per_session:
-                record(reason, f"{told} times in all", protocol=self.route.plugin.name, session=self.number)
+        self._records.close()
         self._leases.close_all()
         if self.master:
             self.master.discard()  # only now: it was told what came of its related flows

@@ -126,7 +126,9 @@ class FtpConfig:
         if not self.rules and not self.profiles:
             return _NO_RULES
         # Patterns for arguments stay as they are; what they are compared with may be in either case anyway.
-        rules = Rules({" ".join((key.split(" ")[0].upper(), *key.split(" ")[1:])): self.rules[key] for key in self.rules})
+        rules = Rules(
+            {" ".join((key.split(" ")[0].upper(), *key.split(" ")[1:])): self.rules[key] for key in self.rules}
+        )
         for profile in self.profiles:
             rules = rules.over(_PROFILE_RULES[profile])
         return rules

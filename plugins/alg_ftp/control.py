@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg.plugin import AlgError, Flow, Pipeline, PolicyError, Promise, ProtocolError, Stream, Verdict
+from alg.plugin import AlgError, Flow, Pipeline, PolicyError, Promise, ProtocolError, RateLimit, Stream, Verdict
 from alg_ftp import wire
 from alg_ftp.config import FtpConfig
 
@@ -58,6 +58,22 @@ class Control:
         self.pipeline: Pipeline[Pending] = Pipeline(client.reply, limit=config.max_outstanding)
         self._question: Question | None = None
         """What was asked last."""
+        self._quiet: Promise[None] | None = None
+        self._rate = RateLimit(config.command_rate, burst=2 * config.command_rate)
+        self.logged_in = False
+
+    async def read(self) -> wire.Command | None:
+        """Read the client's next command; None at the end. What was asked for the one before is dealt with."""
+        self.go_on()
+        async for raw in self.client.lines(self.config.max_command_line):
+            line = wire.split_line_end(raw, "client")
+            if not line:
+                continue  # servers differ in whether an empty line gets a reply
+            command = wire.parse_command(line)
+            if not self._rate.admit(self.flow.now):
+                raise ProtocolError(f"more than {self.config.command_rate} commands a second", reason="command_rate")
+            return command
+        return None
 
     # To the server.
 
@@ -103,6 +119,19 @@ class Control:
         if self._question is not None:
             self._question.done()
             self._question = None
+
+    def answered(self) -> None:
+        """The server's last reply to the oldest command has come."""
+        self.pipeline.answered()
+        if self._quiet is not None and not self.pipeline:
+            self._quiet.keep(None)
+
+    async def catch_up(self) -> None:
+        """Wait until the server has answered all that the client said before."""
+        if self.pipeline:
+            self.go_on()
+            self._quiet = Promise[None]()
+            await self._quiet
 
     # To the client.
 

@@ -6,7 +6,6 @@ operator may want another mode, the server may not know the newer commands. At m
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 
 from alg.plugin import (
@@ -21,36 +20,15 @@ from alg.plugin import (
     Side,
 )
 from alg_ftp import wire
-from alg_ftp.config import DataMode, ForeignAddress
+from alg_ftp.config import ForeignAddress
 from alg_ftp.control import Control
+from alg_ftp.modes import PASSIVE, ServerVerbs, Translation, may_use, usable
 from alg_ftp.protection import Protection
 from alg_ftp.transfers import DataConnection, Transfers
 
 _NO_PORT = "No data connection: no port is free; try again later."
 _NOT_USABLE = "No data connection: what the server offers cannot be used."
-VERBS = frozenset(("PORT", "PASV", "EPRT", "EPSV"))
-_PASSIVE = ("PASV", "EPSV")
-_UNKNOWN = (500, 501, 502, 522)
-"""What servers say to a command, or to an address family, that they do not know (RFC 2428 sections 2 and 3)."""
-
-_MODES = {
-    DataMode.ACTIVE: ("PORT", "EPRT"),
-    DataMode.PASSIVE: ("EPSV", "PASV"),
-    DataMode.PASV: ("PASV",),
-    DataMode.EPSV: ("EPSV",),
-    DataMode.PORT: ("PORT",),
-    DataMode.EPRT: ("EPRT",),
-}
-_STRICT = frozenset((DataMode.PASV, DataMode.EPSV, DataMode.PORT, DataMode.EPRT))
-"""Modes that leave no choice."""
-_OTHER_SPELLING = {"PASV": "EPSV", "EPSV": "PASV", "PORT": "EPRT", "EPRT": "PORT"}
-
-
-class Translation(enum.Enum):
-    """What a client said about translation between the address families (RFC 6384 section 11)."""
-
-    ENABLED = "ENABLE64"
-    DISABLED = "DISABLE64"
+_SUCCESS = {"PASV": 227, "EPSV": 229, "PORT": 200, "EPRT": 200}
 
 
 class _RefusedError(Exception):
@@ -74,11 +52,7 @@ class Data:
         """The one live listener for a data connection (RFC 959: there is at most one)."""
         self._only_epsv = False
         """Whether the client has promised to use nothing but EPSV (RFC 2428 section 4)."""
-        self._server_only_epsv = False
-        """Whether the server was told so."""
-        self._unknown: set[str] = set()
-        """What the server has said it does not know."""
-        self._translation = Translation.ENABLED
+        self._server_verbs = ServerVerbs(control.config.server_data_mode)
 
     # What the client says.
 
@@ -109,21 +83,14 @@ class Data:
                 refusal = 522, f"Network protocol not supported, use ({1 if family == 4 else 2})", "bad_family"
             else:
                 refusal = 501, "EPSV takes 1, 2, ALL or nothing.", "bad_endpoint"
-        elif not self._may_use(verb):
-            refusal = 502, f"{verb} is not offered here; use {self._instead(family)}.", "not_offered"
+        elif not may_use(self._config.client_data_mode, verb):
+            instead = usable(self._config.client_data_mode, family)
+            refusal = 502, f"{verb} is not offered here; use {instead}.", "not_offered"
         elif self._protection.needs_data_tls:
             refusal = 521, "PROT P is required.", "command_refused"  # RFC 4217 section 10
         if refusal:
             self._control.refuse(command, *refusal)
         return refusal is not None
-
-    def _may_use(self, verb: str) -> bool:
-        mode = self._config.client_data_mode
-        return mode is DataMode.CLIENT or verb in _MODES[mode]
-
-    def _instead(self, family: int) -> str:
-        usable = [verb for verb in _MODES[self._config.client_data_mode] if family == 4 or verb.startswith("E")]
-        return " or ".join(usable) or "nothing"
 
     async def _promise_epsv(self, command: wire.Command) -> None:
         """EPSV ALL: the server hears of it only if it is going to see EPSV."""
@@ -133,9 +100,9 @@ class Data:
             self._control.reply(command, 200, "EPSV ALL: so be it.")
             return
         promised, self._only_epsv = self._only_epsv, True
-        reply = await self._ask(command, command.line)
+        reply = self._control.judge_reply(command, await self._control.ask(command.line))
         if reply.good:
-            self._server_only_epsv = True
+            self._server_verbs.only_epsv = True
         else:
             self._only_epsv = promised
         self._control.answer(command, reply.to_bytes())
@@ -144,17 +111,17 @@ class Data:
         """ALGS (RFC 6384 section 11): what is translated for an IPv6 client of an IPv4 server."""
         word = command.argument.upper().decode("ascii", "replace")
         if word in (each.value for each in Translation):
-            self._translation = Translation(word)
+            self._server_verbs.translation = Translation(word)
         elif word != "STATUS64":
             self._control.refuse(command, 504 if word else 501, "ALGS takes STATUS64, ENABLE64, DISABLE64.", "bad_word")
             return
         differ = self._families[Side.CLIENT] == 6 and self._families[Side.SERVER] == 4
-        translates = differ and self._translation is Translation.ENABLED
+        translates = differ and self._server_verbs.translation is Translation.ENABLED
         self._control.reply(command, 216, "EPSV EPRT" if translates else "NONE")
 
     def reset(self) -> None:
         """REIN: the session begins anew (RFC 959 section 4.1.1)."""
-        self._only_epsv = self._server_only_epsv = False
+        self._only_epsv = self._server_verbs.only_epsv = False
 
     def transfer(self) -> None:
         """A command that uses the data connection goes on: if we are to dial both legs, it is time."""
@@ -177,53 +144,39 @@ class Data:
         }
 
     def _verbs(self, verb: str) -> Sequence[str]:
-        """What to try with the server, in this order, where the client says `verb`."""
-        mode, families = self._config.server_data_mode, self._families
-        if mode is DataMode.CLIENT:
-            untranslated = self._translation is Translation.DISABLED and families[Side.CLIENT] == 6
-            if families[Side.CLIENT] == families[Side.SERVER] or untranslated:
-                verbs: Sequence[str] = (verb, _OTHER_SPELLING[verb]) if verb.startswith("E") else (verb,)
-            else:
-                verbs = (_OTHER_SPELLING[verb],)  # RFC 6384 sections 6 and 7: an old server knows the old ones
-                if families[Side.SERVER] == 4 and verb == "PASV":
-                    verbs = (verb,)
-        else:
-            verbs = _MODES[mode]
-        if families[Side.SERVER] == 6:
-            verbs = tuple(dict.fromkeys(each if each.startswith("E") else _OTHER_SPELLING[each] for each in verbs))
-        if self._server_only_epsv:
-            verbs = ("EPSV",)
-        known = [each for each in verbs if each not in self._unknown]
-        return known or verbs
+        families = self._families
+        return self._server_verbs.to_try(verb, families[Side.CLIENT], families[Side.SERVER])
 
-    async def _ask(self, command: wire.Command, line: bytes) -> wire.Reply:
-        """Ask the server on behalf of the client's command; the rules about replies hold for it."""
+    async def _ask(self, command: wire.Command, verb: str, line: bytes) -> wire.Reply:
+        """Ask the server on behalf of the client's command; rules are about what the client would be told."""
         reply = await self._control.ask(line)
-        return self._control.judge_reply(command, reply)
+        agreed = reply.code == _SUCCESS[verb] if verb in PASSIVE else reply.good
+        told = wire.Reply(_SUCCESS[command.verb], reply.lines) if agreed and verb != command.verb else reply
+        judged = self._control.judge_reply(command, told)
+        return reply if judged is told else judged
 
     async def _agree(self, command: wire.Command) -> bytes:
         """Return the reply to the client once both sides are agreed."""
-        target = None if command.verb in _PASSIVE else self._client_target(command)
+        target = None if command.verb in PASSIVE else self._client_target(command)
         if (refusal := await self._protection.settle_server_data()) is not None:
             raise _RefusedError(refusal.to_bytes())
         verbs = self._verbs(command.verb)
         for verb in verbs:
             connection = DataConnection(command.verb, verb)
-            if verb in _PASSIVE:
-                reply = await self._ask(command, self._passive_line(command, verb))
-                if wire.parse_command(verb.encode("ascii")).asks_for(reply.code):
+            if verb in PASSIVE:
+                reply = await self._ask(command, verb, self._passive_line(command, verb))
+                if reply.code == _SUCCESS[verb]:
                     return await self._open(command, connection, target, self._server_target(verb, reply.lines))
             else:
                 opened = await self._open(command, connection, target, None)
                 assert self._binding is not None, "it was just opened"
-                reply = await self._ask(command, self._active_line(verb, self._binding.endpoints[Side.SERVER]))
+                reply = await self._ask(command, verb, self._active_line(verb, self._binding.endpoints[Side.SERVER]))
                 if reply.good:
                     same = verb == command.verb and len(reply.lines) == 1
                     return reply.to_bytes() if same and target is not None else opened
                 self.give_up()
-            if reply.code not in _UNKNOWN or self._config.server_data_mode in _STRICT:
+            if not self._server_verbs.refused(verb, reply.code):
                 break
-            self._unknown.add(verb)
         return reply.to_bytes()
 
     def _passive_line(self, command: wire.Command, verb: str) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from alg_ftp.wire import LINE_END
+
+_TLS = re.compile(rb" *AUTH .*\b(?:TLS|SSL)", re.IGNORECASE)
 
 
 def edit_features(lines: Sequence[bytes], *, hidden: Callable[[str], bool], added: Iterable[str]) -> bytes:
@@ -19,6 +22,11 @@ def edit_features(lines: Sequence[bytes], *, hidden: Callable[[str], bool], adde
     first = lines[0] if len(lines) > 1 else b"211-Features:"
     last = lines[-1] if len(lines) > 1 else b"211 End"
     return LINE_END.join((first, *features, last, b""))
+
+
+def offers_tls(lines: Sequence[bytes]) -> bool:
+    """Whether the server has TLS for those who ask for it: `AUTH TLS`, `AUTH TLS-C;SSL`, and not `AUTH GSSAPI`."""
+    return any(_TLS.match(line) for line in lines[1:-1])
 
 
 def _first_word(line: bytes) -> str:

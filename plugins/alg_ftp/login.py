@@ -7,8 +7,9 @@ the name that it asks for in its TLS handshake (RFC 6066). Whether it may go the
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from alg.plugin import ConnectError, PolicyError, Side, Stream
+from alg.plugin import ConnectError, PolicyError, Side
 from alg_ftp import wire
 from alg_ftp.control import Control
 from alg_ftp.features import edit_features
@@ -23,23 +24,21 @@ _TARGET = re.compile(
 class Login:
     """The beginning of a session without a server."""
 
-    def __init__(self, control: Control, protection: Protection) -> None:
+    def __init__(self, control: Control, protection: Protection, refuse: Callable[[wire.Command], bool]) -> None:
+        """`refuse` answers what the rules, or a requirement of TLS, let nobody say; it returns whether it did."""
         self._control = control
+        self._refuse = refuse
         self._protection = protection
         self._flow = control.flow
         self._chosen: tuple[str, int] | None = None
 
-    async def run(self, stream: Stream) -> wire.Command | None:
+    async def run(self) -> wire.Command | None:
         """Talk with the client until there is a server; return the USER command for it, or None if the client is gone."""
-        stream.reply(wire.format_reply(220, "Log in as USER@HOST or USER@HOST:PORT."))
-        async for raw in stream.lines(self._control.config.max_command_line):
-            line = wire.split_line_end(raw, "client")
-            if not line:
+        self._control.client.reply(wire.format_reply(220, "Log in as USER@HOST or USER@HOST:PORT."))
+        while (command := await self._control.read()) is not None:
+            if self._refuse(command):
                 continue
-            command = wire.parse_command(line)
-            if self._protection.refuses(command):
-                self._control.refuse(command, 530, "TLS is required: AUTH TLS comes first.", "tls_required")
-            elif command.verb == "USER":
+            if command.verb == "USER":
                 if (forwarded := await self._user(command)) is not None:
                     return forwarded
             elif command.verb in VERBS:

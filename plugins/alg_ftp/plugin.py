@@ -12,16 +12,15 @@ from alg.plugin import (
     ConnectError,
     PolicyError,
     ProtocolError,
-    RateLimit,
     Stream,
     StreamPlugin,
     Verdict,
 )
-from alg_ftp import data, protection, wire
+from alg_ftp import modes, protection, wire
 from alg_ftp.config import FtpConfig, Profile
 from alg_ftp.control import Control, Pending
 from alg_ftp.data import Data
-from alg_ftp.features import edit_features
+from alg_ftp.features import edit_features, offers_tls
 from alg_ftp.login import Login
 from alg_ftp.protection import FEATURES, Protection, tls_refusal
 from alg_ftp.transfers import Transfers
@@ -46,7 +45,6 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
 
     def __init__(self, config: FtpConfig) -> None:
         super().__init__(config)
-        self._rate = RateLimit(config.command_rate, burst=2 * config.command_rate)
         self._unsolicited = 0
         self._control: Control
         self._protection: Protection
@@ -80,22 +78,14 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         if self.flow.connected:
             await self._begin()
         else:
-            first = await Login(self._control, self._protection).run(stream)
+            first = await Login(self._control, self._protection, self._refuse).run()
             if first is None:
                 self.flow.close()
                 return
             self._control.forward(first)
-        self._control.go_on()
-        async for raw in stream.lines(self.config.max_command_line):
-            line = wire.split_line_end(raw, "client")
-            if not line:
-                continue  # servers differ in whether an empty line gets a reply
-            command = wire.parse_command(line)
-            if not self._rate.admit(self.flow.now):
-                raise ProtocolError(f"more than {self.config.command_rate} commands a second", reason="command_rate")
-            if not self._refuse(command):
+        while (command := await self._control.read()) is not None:
+            if not self._refuse(command) and (command.verb != "USER" or self._control.admits(command)):
                 await self._treat(command)
-                self._control.go_on()
 
     async def _begin(self) -> None:
         """The server's greeting, and TLS with it before anything else, where that is required."""
@@ -106,16 +96,19 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         if greeting.good:
             await self._protection.secure_server()
         self._control.client.reply(greeting.to_bytes())
+        if not greeting.good:
+            self.flow.close()  # there is no TLS, and nothing goes on without
 
     async def _treat(self, command: wire.Command) -> None:
-        if command.verb in data.VERBS:
+        if command.verb in modes.VERBS:
             await self._data.treat(command)
         elif command.verb == "AUTH" and self._protection.passes:
             await self._pass_tls(command)
         elif command.verb in protection.VERBS and not self._protection.passes:
-            if command.verb == "PROT":
-                self._data.give_up()  # it was agreed on under another level
+            agreed_on = self._protection.data_sides
             await self._protection.treat(command)
+            if self._protection.data_sides != agreed_on:
+                self._data.give_up()  # it was agreed on under another level
         elif command.verb == "ALGS":
             self._data.translate(command)
         else:
@@ -134,12 +127,12 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
             raise PolicyError(f"{verb} ends the session, by rule", reason="command_refused")
         if verdict is Verdict.REJECT or (verb == "MDTM" and self._sets_time(command.argument)):
             control.refuse(command, 550, f"{verb} is refused by policy.", "command_refused")
-        elif verb in NOT_OFFERED and not (self._protection.passes and verb == "ADAT"):
+        elif verb in NOT_OFFERED:
             control.refuse(command, 502, f"{verb} is not offered here.", "not_offered")
         elif self._protection.refuses(command):
             control.refuse(command, 530, "TLS is required: AUTH TLS comes first.", "tls_required")
         else:
-            return verb == "USER" and not control.admits(command)
+            return False
         return True
 
     def _sets_time(self, argument: bytes) -> bool:
@@ -149,7 +142,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
 
     async def _pass_tls(self, command: wire.Command) -> None:
         """AUTH where TLS is between client and server: once they agree on it, we are blind (RFC 6384 section 5)."""
-        reply = await self._control.ask(command.line)
+        reply = self._control.judge_reply(command, await self._control.ask(command.line))
         if 200 <= reply.code < 400:
             self._data.give_up()
             self.flow.log(
@@ -165,6 +158,13 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
 
     async def from_server(self, stream: Stream) -> None:
         """Send replies on; those to what we asked ourselves go to whoever asked."""
+        try:
+            await self._read_replies(stream)
+            self.flow.close()
+        finally:
+            self._transfers.close()  # however the session has ended
+
+    async def _read_replies(self, stream: Stream) -> None:
         async for raw in stream.lines(self.config.max_reply_line):
             line = wire.split_line_end(raw, "server")
             code, single = wire.parse_reply(line)
@@ -180,11 +180,8 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 stream.send(line + wire.LINE_END)
                 if not single:
                     await self._pass_rest(stream, code)
-                if pending and code >= 200:
-                    self._control.pipeline.answered()
-                    self._transfers.answered(pending.command, wire.Reply(code, (line,)))
-        self._transfers.close()
-        self.flow.close()
+                if pending:
+                    self._heard(pending.command, wire.Reply(code, (line,)))
 
     async def _settle(self, stream: Stream, pending: Pending, reply: wire.Reply) -> None:
         """A reply that somebody waits for, that we edit, or that a rule is about."""
@@ -193,7 +190,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 # What comes in the clear behind it must never count as said under TLS.
                 raise ProtocolError("the server says more before the TLS handshake", reason="bytes_before_tls")
             if reply.code >= 200:
-                self._control.pipeline.answered()
+                self._control.answered()
                 await pending.question.tell(reply)
             return
         command = pending.command
@@ -202,9 +199,19 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
             stream.send(self._features(reply))
         else:
             stream.send(judged.to_bytes())
-        if reply.code >= 200:
-            self._control.pipeline.answered()
-            self._transfers.answered(command, reply)
+        self._heard(command, reply)
+
+    def _heard(self, command: wire.Command, reply: wire.Reply) -> None:
+        """The client has got a reply to one of its commands."""
+        if reply.code < 200:
+            self._transfers.opening(command)
+            return
+        self._control.answered()
+        self._transfers.answered(command, reply)
+        if command.verb in ("USER", "PASS", "ACCT") and reply.code in (230, 232):
+            self._control.logged_in = True
+        elif command.verb == "REIN" and reply.good:
+            self._control.logged_in = False
 
     def _find_passive(self, pending: Pending, code: int) -> Pending:
         """The command that a 227 or 229 answers, where the server owes replies to those before it.
@@ -230,15 +237,13 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         """The reply to FEAT, so that it offers what there is here, and nothing else (RFC 2389 section 3.2)."""
         lines: tuple[bytes, ...] = reply.lines if reply.code == 211 else (b"211 No features",)
         added = list(self.config.add_features)
-        if self._protection.offers_by_itself:
+        if self._protection.offers_by_itself or (self._protection.offered and offers_tls(lines)):
             added = [*FEATURES, *(("CCC",) if self.config.ccc else ()), *added]
         return edit_features(lines, hidden=self._hides, added=added)
 
     def _hides(self, feature: str) -> bool:
         if feature in protection.VERBS and not self._protection.passes:
-            # Those of the server are for us; they stand for ours where we have TLS if, and only if, it has.
-            ours = not self._protection.offered or self._protection.offers_by_itself
-            return ours or (feature == "CCC" and not self.config.ccc)
+            return True  # those of the server are for us
         hidden = feature in NOT_OFFERED or self.config.hides(feature)
         return hidden or self._control.rules.command(feature) is not Verdict.ACCEPT
 

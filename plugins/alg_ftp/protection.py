@@ -19,6 +19,7 @@ FEATURES = ("AUTH TLS", "PBSZ", "PROT")
 VERBS = frozenset(("AUTH", "PBSZ", "PROT", "CCC"))
 _BEFORE_TLS = frozenset(("AUTH", "FEAT", "QUIT", "NOOP", "HELP", "SYST", "HOST"))
 """What a client may say before TLS where TLS is required: nothing that is confidential."""
+_SECRETS = frozenset(("USER", "PASS", "ACCT"))
 
 
 class Protection:
@@ -32,7 +33,7 @@ class Protection:
         self._buffer_sized = self._flow.client.secure
         """Whether the client has said PBSZ, which comes before PROT."""
         # TLS from the first byte means it for data too, unless PROT says otherwise; RFC 4217 begins with the clear.
-        self.client_data = self._flow.client.secure
+        self.client_data = self._flow.client.secure and control.config.client_data_tls is not DataTls.NEVER
         """Whether the client wants TLS on its data connections."""
         self._server_data: bool | None = None
         """What the server was told; None: nothing, and what it does is not certain."""
@@ -51,16 +52,20 @@ class Protection:
         return self._flow.client.tls_policy in (TlsPolicy.CLIENT, TlsPolicy.REQUIRE)
 
     def refuses(self, command: wire.Command) -> bool:
-        """Whether this command may not pass before TLS."""
-        required = self._flow.client.tls_policy is TlsPolicy.REQUIRE and not self._has_tls
-        return required and command.verb not in _BEFORE_TLS
+        """Whether this command may not pass without TLS; after CCC, who logs in anew needs it anew."""
+        client = self._flow.client
+        if client.secure or client.tls_policy is not TlsPolicy.REQUIRE:
+            return False
+        return command.verb in _SECRETS or not (self._has_tls or command.verb in _BEFORE_TLS)
 
     @property
     def offers_by_itself(self) -> bool:
         """Whether clients can have TLS whatever the server does."""
         if not self.offered:
             return False
-        return not self._flow.connected or self._flow.server.tls_policy is not TlsPolicy.CLIENT
+        if not self._flow.connected or self._flow.server.secure:
+            return True
+        return self._flow.server.tls_policy is not TlsPolicy.CLIENT
 
     @property
     def wants_server_tls(self) -> bool:
@@ -102,6 +107,7 @@ class Protection:
             control.refuse(command, 504, "AUTH TLS is what is offered here.", "not_offered")
             return
         control.refuse_ahead("AUTH")
+        await control.catch_up()
         if flow.connected and flow.server.tls_policy is TlsPolicy.CLIENT and not flow.server.secure:
             reply = await control.ask(b"AUTH TLS")
             if reply.code not in ACCEPTED:
@@ -134,6 +140,10 @@ class Protection:
     async def _ccc(self, command: wire.Command) -> None:
         if not self._control.config.ccc:
             self._control.refuse(command, 534, "CCC is refused by policy.", "command_refused")
+            return
+        await self._control.catch_up()
+        if not self._control.logged_in:
+            self._control.refuse(command, 503, "CCC comes behind the login.", "bad_sequence")
             return
         self._control.reply(command, 200, "The control connection is going to be in the clear.")
         await self._flow.stop_tls(Side.CLIENT)

@@ -14,6 +14,11 @@ from alg_ftp import wire
 _UPLOADS = frozenset(("STOR", "STOU", "APPE"))
 _PATH = re.compile(rb'257[ -]"((?:[^"]|"")*)"')
 _REUSE = re.compile(rb"session.*(?:reus|resum)|(?:reus|resum).*session", re.IGNORECASE)
+_STATUS = (211, 212, 213)
+_MOST_OPEN = 4
+"""Transfers that may wait for their end at once. There is one at a time, but its data may last longer than its reply."""
+_LONGEST = 40
+"""Characters of a name in the words of a record; its fields have the whole name."""
 _DATA_REFUSED = (421, 425, 426, 450, 451, 522, 534)
 
 
@@ -36,14 +41,33 @@ class DataConnection:
 class Transfer:
     """One command that uses a data connection."""
 
-    verb: str
+    command: wire.Command
     path: str
     began: float
     binary: bool
     data: DataConnection | None
+    opened: bool = False
+    """Whether the server has said that the data connection is there, or is coming."""
     code: int = 0
     """The server's last reply; 0: none so far."""
-    recorded: bool = False
+    until: float | None = None
+    """When it was heard of last."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is going to be heard of it."""
+        if not self.code:
+            return False
+        unused = self.code >= 400 and not self.opened
+        return unused or self.data is None or self.data.outcome is not None
+
+    @property
+    def result(self) -> str:
+        """`complete`, `failed`, or `unknown` where the reply or the end of the data was not seen."""
+        outcome = self.data.outcome if self.data else None
+        if self.code >= 400 or (outcome is not None and outcome.error is not None):
+            return "failed"
+        return "complete" if 200 <= self.code < 300 and outcome is not None else "unknown"
 
 
 class Transfers:
@@ -56,7 +80,8 @@ class Transfers:
         """The working directory, as far as the server has told it."""
         self._binary = False
         self._agreed: DataConnection | None = None
-        self._current: Transfer | None = None
+        self._open: list[Transfer] = []
+        """Those that are not recorded yet, oldest first."""
 
     def agreed(self, connection: DataConnection) -> None:
         """The next data connection is this one."""
@@ -64,13 +89,14 @@ class Transfers:
 
     def begun(self, command: wire.Command) -> Transfer:
         """A transfer goes to the server."""
-        self.close()  # the one before had its reply, and nothing more will be heard of its data
         argument = command.argument.decode("utf-8", "surrogateescape")
-        transfer = Transfer(command.verb, self._full_path(argument), self._flow.now, self._binary, self._agreed)
+        transfer = Transfer(command, self._full_path(argument), self._flow.now, self._binary, self._agreed)
         if self._agreed is not None:
             self._agreed.transfer = transfer
             self._agreed = None
-        self._current = transfer
+        self._open.append(transfer)
+        if len(self._open) > _MOST_OPEN:
+            self._record(self._open[0])
         return transfer
 
     def _full_path(self, argument: str) -> str:
@@ -78,77 +104,82 @@ class Transfers:
             return argument
         return _join(self._folder, argument)
 
+    def opening(self, command: wire.Command) -> None:
+        """The server has given a preliminary reply to a command."""
+        for transfer in self._open:
+            transfer.opened = transfer.opened or transfer.command is command
+
     def answered(self, command: wire.Command, reply: wire.Reply) -> None:
         """The server has given its last reply to a command: what it tells about the session, and its transfers."""
-        if command.verb == "USER":
+        if command.verb == "USER" and reply.code < 400:
             self._user = command.argument.decode("utf-8", "surrogateescape")
-        if not reply.good:
-            pass
-        elif command.verb == "TYPE":
-            self._binary = command.argument[:1].upper() in (b"I", b"L")
-        elif command.verb in ("PWD", "XPWD") and (match := _PATH.match(reply.lines[0])):
+        elif reply.good:
+            self._learn(command, reply)
+        if reply.code in _STATUS:
+            return  # to STAT during a transfer; that of the transfer comes behind it (RFC 959 section 4.1.3)
+        for transfer in list(self._open):
+            if transfer.command is command or (command.verb == "STAT" and transfer.opened and not transfer.code):
+                self._answered_transfer(transfer, reply)
+
+    def _learn(self, command: wire.Command, reply: wire.Reply) -> None:
+        verb = command.verb
+        argument = command.argument.decode("utf-8", "surrogateescape")
+        if verb == "TYPE":
+            self._binary = argument[:1].upper() in ("I", "L")
+        elif verb in ("PWD", "XPWD") and (match := _PATH.match(reply.lines[0])):
             self._folder = match[1].replace(b'""', b'"').decode("utf-8", "surrogateescape")
-        elif command.verb in ("CWD", "XCWD") and self._folder is not None:
-            folder = command.argument.decode("utf-8", "surrogateescape")
-            self._folder = _join(self._folder, folder)
-        elif command.verb in ("CDUP", "XCUP") and self._folder is not None:
-            self._folder = _join(self._folder, "..")
-        if command.is_transfer and self._current is not None:
-            self._answered_transfer(self._current, reply)
+        elif verb in ("CWD", "XCWD", "CDUP", "XCUP") and self._folder is not None:
+            self._folder = self._full_path(".." if verb in ("CDUP", "XCUP") else argument)
 
     def _answered_transfer(self, transfer: Transfer, reply: wire.Reply) -> None:
-        transfer.code = reply.code
+        transfer.code, transfer.until = reply.code, self._flow.now
         secure = self._flow.connected and self._flow.server.secure
         if secure and reply.code in _DATA_REFUSED and any(map(_REUSE.search, reply.lines)):
+            verb = transfer.command.verb
             self._flow.log(
                 "session_reuse_refused",
                 f"the server refuses the data connection: it wants the TLS session of the control connection resumed "
-                f"({reply.code} to {transfer.verb})",
-                {"command": transfer.verb, "code": reply.code},
+                f"({reply.code} to {verb})",
+                {"command": verb, "code": reply.code},
             )
-        if transfer.code >= 400 or transfer.data is None or transfer.data.outcome is not None:
+        if transfer.over:
             self._record(transfer)
 
     def ended(self, connection: DataConnection, outcome: Outcome) -> None:
         """A data connection is over."""
         connection.outcome = outcome
-        if connection.transfer is not None and connection.transfer.code:
-            self._record(connection.transfer)
+        transfer = connection.transfer
+        if transfer in self._open:
+            transfer.until = self._flow.now
+            if transfer.over:
+                self._record(transfer)
 
     def close(self) -> None:
-        """Nothing more will be heard of a transfer: record what is known."""
-        if self._current is not None:
-            self._record(self._current)
+        """The session is over: record what is known."""
+        for transfer in list(self._open):
+            self._record(transfer)
 
     def _record(self, transfer: Transfer) -> None:
-        if transfer.recorded:
-            return
-        transfer.recorded = True
-        data = transfer.data
+        self._open.remove(transfer)
+        data, verb = transfer.data, transfer.command.verb
         outcome = data.outcome if data else None
-        upload = transfer.verb in _UPLOADS
+        upload = verb in _UPLOADS
         size = 0
         if outcome:
             size = outcome.from_client if upload else outcome.from_server
-        complete = 200 <= transfer.code < 300 and outcome is not None and outcome.error is None
-        seconds = self._flow.now - transfer.began
-        client_tls, server_tls = (
-            _version(outcome.client_tls if outcome else None),
-            _version(outcome.server_tls if outcome else None),
-        )
+        seconds = (self._flow.now if transfer.until is None else transfer.until) - transfer.began
+        client_tls = _version(outcome.client_tls if outcome else None)
+        server_tls = _version(outcome.server_tls if outcome else None)
         mode = data.mode if data else "none"
         tls = f", TLS {client_tls or 'none'}/{server_tls or 'none'}" if client_tls or server_tls else ""
-        result = "complete" if complete else "failed"
-        if not transfer.code:
-            result = "unknown"
         self._flow.log(
             "transfer",
-            f"{self._user or '?'} {transfer.verb} {transfer.path}: {size} bytes in {seconds:.3f} s, {mode}{tls}, "
-            f"{result} ({transfer.code or 'no reply'})",
+            f"{self._user[:_LONGEST]!a} {verb} {transfer.path[:_LONGEST]!a}: {size} bytes in {seconds:.3f} s, {mode}{tls}, "
+            f"{transfer.result} ({transfer.code or 'no reply'})",
             {
                 "user": self._user,
                 "client": self._flow.client.peer,
-                "command": transfer.verb,
+                "command": verb,
                 "path": transfer.path,
                 "upload": int(upload),
                 "binary": int(transfer.binary),
@@ -158,7 +189,7 @@ class Transfers:
                 "client_tls": client_tls,
                 "server_tls": server_tls,
                 "code": transfer.code,
-                "result": result,
+                "result": transfer.result,
             },
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from alg_ftp import FtpConfig, FtpPlugin, data, protection
+from alg_ftp import FtpConfig, FtpPlugin, modes, protection
 from alg_ftp.plugin import NOT_OFFERED
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alg.plugin import Connect, Side, Verdict
 from alg.testing import Playbook
 
-OURS = {*data.VERBS, *protection.VERBS, *NOT_OFFERED, "ALGS"}
+OURS = {*modes.VERBS, *protection.VERBS, *NOT_OFFERED, "ALGS"}
 OTHERS = {
     "GET",
     "HEAD",

@@ -68,14 +68,16 @@ class Peer:
         if self._buffer:
             data, self._buffer = self._buffer, b""
             return data
+        return await self._take(1 << 18)
+
+    async def _take(self, limit: int) -> bytes:
         async with asyncio.timeout(DEADLINE):
-            return await asyncio.get_running_loop().sock_recv(self.sock, 1 << 18)
+            return await asyncio.get_running_loop().sock_recv(self.sock, limit)
 
     async def line(self) -> bytes:
         """Return one line with its end; what there is of it, at the end."""
         while b"\n" not in self._buffer:
-            async with asyncio.timeout(DEADLINE):
-                data = await asyncio.get_running_loop().sock_recv(self.sock, 65536)
+            data = await self._take(65536)
             if not data:
                 break
             self._buffer += data

@@ -9,17 +9,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 from alg_ftp import FtpConfig, FtpPlugin
 from alg_tcp import TcpPlugin
 
 from alg.core.model import Endpoint, Realm, Side
 from alg.core.plugin import StreamPlugin
+from alg.core.proxy_protocol import ProxyVersion
 from alg.registry import Registry
 from alg.relay.records import LOGGER
 from alg.relay.server import Relay
-from alg.settings import Limits, Route, Times, Upstream
+from alg.settings import AllowedUpstream, ClientTls, Limits, Route, ServerTls, Times, Upstream
 from tests.conftest import open_descriptors
 from tests.relay.peers import CLIENT, DEADLINE, SERVER, Host, Peer
 
@@ -176,6 +177,15 @@ def endpoint_in(line: bytes) -> Endpoint:
     return Endpoint.parse(".".join(map(str, address)), high * 256 + low)
 
 
+class More(TypedDict, total=False):
+    """What else a route may say; see `alg.settings.Route`."""
+
+    client_tls: ClientTls
+    server_tls: ServerTls
+    allowed: tuple[AllowedUpstream, ...]
+    proxy_protocol: ProxyVersion | None
+
+
 def route_to(
     upstream: Endpoint,
     plugin: type[StreamPlugin[object]] | None = None,
@@ -183,12 +193,14 @@ def route_to(
     config: object = None,
     listen: str = "127.0.0.1",
     realms: dict[Side, Realm] | None = None,
+    **more: Unpack[More],
 ) -> Route:
-    """A route from a port that the system chooses."""
+    """A route from a port that the system chooses; with `allowed`, the client chooses where it leads."""
     plugin = plugin or TcpPlugin
     if config is None and plugin.config_type:
         config = plugin.config_type()
-    route = Route(plugin, config, Endpoint.parse(listen, 0), Upstream(str(upstream.address), upstream.port))
+    leads = None if more.get("allowed") else Upstream(str(upstream.address), upstream.port)
+    route = Route(plugin, config, Endpoint.parse(listen, 0), leads, **more)
     return replace(route, realms=realms) if realms else route
 
 
@@ -202,11 +214,12 @@ async def relaying(
     limits: Limits | None = None,
     splice: bool = True,
     receive_buffer: int = 0,
+    **more: Unpack[More],
 ) -> AsyncIterator[Rig]:
     """Run a relay with one route to a host; on leaving, it is stopped and must be empty."""
     with Host(SERVER, receive_buffer=receive_buffer) as host, Notes() as notes:
         before = open_descriptors().keys()
-        routes = [route_to(host.endpoint, plugin, config=config, realms=realms)]
+        routes = [route_to(host.endpoint, plugin, config=config, realms=realms, **more)]
         relay = Relay(routes, Registry(), times=times, limits=limits, splice=splice)
         await relay.start()
         rig = Rig(relay, notes, host)
@@ -229,7 +242,8 @@ async def relaying_ftp(
     realms: dict[Side, Realm] | None = None,
     times: Times | None = None,
     limits: Limits | None = None,
+    **more: Unpack[More],
 ) -> AsyncIterator[Rig]:
     """The same with an FTP route."""
-    async with relaying(FtpPlugin, config=config, realms=realms, times=times, limits=limits) as rig:
+    async with relaying(FtpPlugin, config=config, realms=realms, times=times, limits=limits, **more) as rig:
         yield rig

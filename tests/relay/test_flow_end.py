@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from alg.core.model import Endpoint, Side
-from alg.settings import Times
+from alg.core.model import Endpoint, Side, TlsPolicy
+from alg.settings import ServerTls, Times
 from tests.conftest import Run
 from tests.relay.peers import SERVER, Host, Peer, refused
 from tests.relay.rig import Rig, relaying, relaying_ftp
@@ -173,15 +173,17 @@ def test_plugin_closes_its_flow(run: Run) -> None:
     run(work())
 
 
-def test_tls_is_not_offered_yet(run: Run) -> None:
-    """A plugin that asks for TLS gets an error, and its session ends with it."""
+@pytest.mark.parametrize(("side", "reason"), [(b"client", b"no_certificate"), (b"server", b"no_tls")])
+def test_tls_that_there_is_not(run: Run, side: bytes, reason: bytes) -> None:
+    """A plugin that asks for TLS where the route has none gets an error, and its session ends with it."""
 
     async def work() -> None:
-        async with relaying(ToyPlugin) as rig:
+        async with relaying(ToyPlugin, server_tls=ServerTls(TlsPolicy.NEVER)) as rig:
             client, server = await rig.pair()
             with client, server:
-                await client.send(b"tls\n")
-                assert await client.rest() == b"sorry, no_tls\n"
+                await client.send(b"tls %s\n" % side)
+                assert (await client.rest()).removeprefix(b"go ahead\n") == b"sorry, %s\n" % reason
+                assert (await server.until_cut())[0] == b""
             await rig.at_rest()
 
     run(work())

@@ -94,11 +94,12 @@ def test_ports_that_others_hold_are_skipped(run: Run) -> None:
         holders = [socket.create_server((OWN, port)) for port in range(20100, 20116)]
         holders.pop(7).close()
         async with relaying_ftp(realms=narrow(ports=PortRange(20100, 20115))) as rig:
-            ftp = await rig.ftp()
+            holder, ftp = await rig.ftp(), await rig.ftp()
             with Host(SERVER) as data:
-                assert (await ftp.passive(data.endpoint)).port == 20107
+                assert (await holder.passive(data.endpoint)).port == 20107
                 answer = await ftp.say(b"PASV", b"227 (127,0,0,5,%d,%d)" % divmod(data.endpoint.port, 256))
-            assert answer.startswith(b"425 "), answer
+                assert answer.startswith(b"425 "), answer
+            holder.close()
             ftp.close()
             await rig.at_rest()
         for holder in holders:

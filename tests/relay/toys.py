@@ -14,7 +14,9 @@ LONG_ANSWER = b"x" * 63 + b"\n"
 
 
 class ToyPlugin(StreamPlugin[None]):
-    """`open` or `many`, ADDRESS PORT [PLUGIN]; `raise`, `splice`, `close`, `tls`. Other lines go to the server."""
+    """`open` or `many`, ADDRESS PORT [PLUGIN]; `raise`, `splice`, `close`; `tls` SIDE and `clear` SIDE, the latter of which
+    are answered. Other lines go to the server.
+    """
 
     name = "toy"
     related_flows = True
@@ -33,8 +35,8 @@ class ToyPlugin(StreamPlugin[None]):
             elif verb == "close":
                 self.flow.close()
                 return
-            elif verb == "tls":
-                await self.flow.start_tls(Side.CLIENT)
+            elif verb in ("tls", "clear"):
+                await self._protect(stream, verb, Side(words[0]))
             else:
                 stream.send(raw)
 
@@ -42,6 +44,15 @@ class ToyPlugin(StreamPlugin[None]):
         plugin = words[2] if len(words) > 2 else None
         binding = await self.flow.expect(Side.CLIENT, Endpoint.parse(words[0], words[1]), limit=limit, plugin=plugin)
         stream.reply(b"%s\n" % binding.endpoint.to_bytes(b" "))
+
+    async def _protect(self, stream: Stream, verb: str, side: Side) -> None:
+        if side is Side.CLIENT:
+            stream.reply(b"go ahead\n")
+        if verb == "tls":
+            await self.flow.start_tls(side)
+        else:
+            await self.flow.stop_tls(side)
+        stream.reply(b"done\n")
 
     async def from_server(self, stream: Stream) -> None:
         """Send on what comes, whatever it is."""
