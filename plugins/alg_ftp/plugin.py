@@ -46,6 +46,8 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     def __init__(self, config: FtpConfig) -> None:
         super().__init__(config)
         self._unsolicited = 0
+        self._is_opaque = False
+        """Whether client and server have TLS between them, of which we see nothing more."""
         self._control: Control
         self._protection: Protection
         self._transfers: Transfers
@@ -83,7 +85,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 self.flow.close()
                 return
             self._control.forward(first)
-        while (command := await self._control.read()) is not None:
+        while not self._is_opaque and (command := await self._control.read()) is not None:
             if not self._refuse(command) and (command.verb != "USER" or self._control.admits(command)):
                 await self._treat(command)
 
@@ -152,6 +154,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
             )
         self._control.answer(command, reply.to_bytes())
         if 200 <= reply.code < 400:
+            self._is_opaque = True
             self.flow.splice()
 
     # From the server: replies.
