@@ -62,7 +62,8 @@ async def _run(settings: Settings, registry: Registry) -> bool:
     gc.freeze()
     gc.set_threshold(*_COLLECTOR)
     for listener in relay.listeners:
-        print(f"ready: {listener.name} {listener.local} -> {listener.route.upstream}", file=sys.stderr, flush=True)  # noqa: T201
+        upstream = listener.route.upstream or "as the client says"
+        print(f"ready: {listener.name} {listener.local} -> {upstream}", file=sys.stderr, flush=True)  # noqa: T201
     notify("READY=1")
     await stopping
     notify("STOPPING=1")

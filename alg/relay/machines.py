@@ -26,13 +26,13 @@ def make_plugin(plugin: type[StreamPlugin[object]], config: object = None) -> St
 
 
 def make_machine(plugin: StreamPlugin[object], session: Session, legs: Mapping[Side, Leg]) -> FlowMachine:
-    """The machine that drives a plugin between two legs.
+    """The machine that drives a plugin between two legs; the server's is missing where the client chooses it.
 
     Raises:
         PluginError: one of its methods is no coroutine, and raised.
     """
     try:
-        return FlowMachine(plugin, session, client=legs[Side.CLIENT], server=legs[Side.SERVER])
+        return FlowMachine(plugin, session, client=legs[Side.CLIENT], server=legs.get(Side.SERVER))
     except Exception as problem:  # noqa: BLE001 - as above
         raise _failure(plugin.name, problem) from None
 
