@@ -57,8 +57,8 @@ class Command:
         return self.verb in _TRANSFERS
 
     def asks_for(self, code: int) -> bool:
-        """Whether a reply of that code tells the port that this command asked for."""
-        return _PASSIVE.get(self.verb) == code
+        """Whether a reply of that code tells the port that this command asked for; EPSV ALL asks for none."""
+        return _PASSIVE.get(self.verb) == code and not self.is_epsv_all
 
 
 _PASSIVE = {"PASV": 227, "EPSV": 229}

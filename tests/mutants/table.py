@@ -142,6 +142,14 @@ MUTANTS = (
         talks("227-in-banner", "227-in-status"),
     ),
     Mutant(
+        "EPSV ALL asks for a port",
+        "T07",
+        WIRE,
+        " and not self.is_epsv_all\n",
+        "\n",
+        ("tests/plugins/test_ftp_interleavings.py",),
+    ),
+    Mutant(
         "what nobody asked passes",
         "T08",
         FTP,

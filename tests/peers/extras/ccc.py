@@ -28,7 +28,16 @@ def allowing_orders(bench: Bench) -> tuple[str, ...]:
 
 def curl(stage: Stage, version: str, mode: str) -> None:
     """curl, which waits for the gateway's close_notify (active: sends its own first), then both ways."""
-    options = ("--ssl-reqd", "--tls-max", version, f"--tlsv{version}", *LOGIN, "--ftp-ssl-ccc", "--ftp-ssl-ccc-mode", mode)
+    options = (
+        "--ssl-reqd",
+        "--tls-max",
+        version,
+        f"--tlsv{version}",
+        *LOGIN,
+        "--ftp-ssl-ccc",
+        "--ftp-ssl-ccc-mode",
+        mode,
+    )
     with closing(Tap(stage.lab.client, GATEWAY_PORT)) as inside, closing(Tap(stage.lab.server, FTP_PORT)) as outside:
         stage.curl(*options, "--output", f"{stage.folder}/{SAMPLE}", SAMPLE_URL).succeeded()
         stage.is_sample(SAMPLE)

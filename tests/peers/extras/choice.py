@@ -37,7 +37,9 @@ def orders(bench: Bench, *more: str) -> tuple[str, ...]:
 
 def minting_orders(bench: Bench) -> tuple[str, ...]:
     """The same with TLS both ways: minted certificates toward the client, the server's verified."""
-    return orders(bench, "--tls", "mint", "--upstream-tls", "require", "--upstream-ca", str(bench.certificates.authority))
+    return orders(
+        bench, "--tls", "mint", "--upstream-tls", "require", "--upstream-ca", str(bench.certificates.authority)
+    )
 
 
 def second_site(bench: Bench) -> Site:
@@ -55,7 +57,9 @@ def second_site(bench: Bench) -> Site:
 
 def is_second(stage: Stage, name: str = SAMPLE) -> None:
     """The file is the second server's."""
-    check(digest_of(stage.folder / name) == second_site(stage.bench).sample_digest, "the file is not the second server's")
+    check(
+        digest_of(stage.folder / name) == second_site(stage.bench).sample_digest, "the file is not the second server's"
+    )
 
 
 def curl(stage: Stage, host: str, second: bool, *options: str) -> None:
@@ -75,7 +79,21 @@ def lftp(stage: Stage, host: str, second: bool, settings: str = "set ftp:ssl-all
 
 def ncftp(stage: Stage, host: str, second: bool) -> None:
     """ncftpget: likewise."""
-    options = ("-u", f"{USER}@{host}", "-p", PASSWORD, "-P", str(GATEWAY_PORT), "-t", "10", "-r", "0", "-V", "-d", "stdout")
+    options = (
+        "-u",
+        f"{USER}@{host}",
+        "-p",
+        PASSWORD,
+        "-P",
+        str(GATEWAY_PORT),
+        "-t",
+        "10",
+        "-r",
+        "0",
+        "-V",
+        "-d",
+        "stdout",
+    )
     stage.run("ncftpget", *options, "-F", "-C", HOST, SAMPLE, f"{stage.folder}/{SAMPLE}").succeeded()
     is_second(stage) if second else stage.is_sample(SAMPLE)
 
@@ -136,7 +154,7 @@ def curl_named(stage: Stage, name: str, second: bool) -> None:
     login = ("--user", f"{USER}:{PASSWORD}")
     target = stage.folder / SAMPLE
     ran = stage.curl(*options, *login, "--output", str(target), f"ftp://{name}:{GATEWAY_PORT}/{SAMPLE}").succeeded()
-    ran.shows(f"subjectAltName: host \"{name}\" matched")
+    ran.shows(f'subjectAltName: host "{name}" matched')
     is_second(stage) if second else stage.is_sample(SAMPLE)
 
 

@@ -80,7 +80,9 @@ def lftp_passive(stage: Stage) -> None:
 
 def plain_first(stage: Stage) -> None:
     """curl without TLS through the same gateway: the server demands TLS, and that is what the client hears."""
-    stage.curl(*LOGIN, "--output", f"{stage.folder}/x", SAMPLE_URL).failed().shows("< 530 Non-anonymous sessions must use")
+    stage.curl(*LOGIN, "--output", f"{stage.folder}/x", SAMPLE_URL).failed().shows(
+        "< 530 Non-anonymous sessions must use"
+    )
     stage.nothing_listens()
 
 
