@@ -147,7 +147,7 @@ MUTANTS = (
         WIRE,
         " and not self.is_epsv_all\n",
         "\n",
-        ("tests/plugins/test_ftp_interleavings.py",),
+        talks("229-before-epsv-all"),
     ),
     Mutant(
         "what nobody asked passes",
