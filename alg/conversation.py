@@ -1,7 +1,6 @@
 """Conversations: the readable trace of an exchange and what must come of it, for `alg explain` and for tests.
 
-This module parses the format (`FORMAT` explains it), cuts a conversation into steps, and plays a step to a plugin; what
-came of it can then be compared with what the file expects, line by line.
+This module parses the format (`FORMAT` explains it) and cuts a conversation into steps; `alg.player` plays them.
 """
 
 from __future__ import annotations
@@ -9,13 +8,12 @@ from __future__ import annotations
 import enum
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from alg.core.errors import ConfigError
 from alg.core.model import Side, TlsPolicy
-from alg.testing import Playbook, endpoint
+from alg.testing import endpoint
 
 FORMAT = """\
 protocol: NAME                    the plugin; required
@@ -75,7 +73,7 @@ _SPEAKERS = {
     Mark.SERVER_ENDS: Side.SERVER,
 }
 _GETS = {Mark.CLIENT_GETS: Side.CLIENT, Mark.SERVER_GETS: Side.SERVER}
-_CHANGES = (Mark.DIALS, Mark.TLS, Mark.CONNECTS)
+CHANGES = (Mark.DIALS, Mark.TLS, Mark.CONNECTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +283,7 @@ def _add(steps: list[_Draft], mark: Mark, text: str, where: str, number: int) ->
     steps[-1].has_outcome = True
     if mark in _GETS:
         steps[-1].gets[_GETS[mark]] += unescape(text)
-    elif mark in _CHANGES:
+    elif mark in CHANGES:
         steps[-1].changes.append(f"{mark.value} {text.strip()}")
     else:
         steps[-1].outcomes[mark].append(text.strip())
@@ -302,82 +300,3 @@ def unescape(text: str) -> bytes:
     data += text[at:].encode("utf-8")
     own_end = at == len(text) and last and last in "rnc"
     return data if own_end else data + b"\r\n"
-
-
-def differences(expected: Step, outcome: Step) -> list[str]:
-    """What came otherwise than the file says, a line each."""
-    lines = [
-        f"the {side.value} should get {expected.gets.get(side, b'')!r}"
-        for side in Side
-        if expected.gets.get(side, b"") != outcome.gets.get(side, b"")
-    ]
-    for name, meant, came in (
-        ("opens", expected.listens, outcome.listens),
-        ("closes", expected.stops, outcome.stops),
-        ("changes of the legs", expected.changes, outcome.changes),
-        ("records", expected.records, outcome.records),
-    ):
-        if meant != came:
-            lines.append(f"{name} should be {', '.join(meant) or 'none'}, not {', '.join(came) or 'none'}")
-    if expected.closed != outcome.closed:
-        lines.append(f"the session should {'end' if expected.closed else 'go on'}")
-    return lines
-
-
-class Player:
-    """Plays the steps of a conversation to a plugin, and tells what came of each."""
-
-    def __init__(self, playbook: Playbook) -> None:
-        self.playbook = playbook
-        self._seen = dict.fromkeys(Side, 0)
-        self._records = 0
-        self._bindings: dict[int, str] = {}
-        self._told = dict.fromkeys(_CHANGES, 0)
-
-    def play(self, step: Step, pieces: Iterable[bytes]) -> Step:
-        """Have the step's side say the pieces; return the step with what came of it in place of what was expected."""
-        for piece in pieces:
-            if not self.playbook.closed:
-                self.playbook.say(step.side, piece)
-        if step.ends and not self.playbook.closed:
-            self.playbook.end(step.side)
-        reasons = self.playbook.reasons[self._records :]
-        self._records += len(reasons)
-        listens, stops = self._binding_changes()
-        return Step(
-            step.number,
-            step.side,
-            step.data,
-            step.ends,
-            {side: self._new_bytes(side) for side in Side},
-            listens,
-            stops,
-            tuple(self._leg_changes()),
-            tuple(reason for reason in reasons if reason != "rewrite"),  # said by `listens` in more words
-            self.playbook.closed,
-        )
-
-    def _new_bytes(self, side: Side) -> bytes:
-        data = self.playbook.received(side)[self._seen[side] :]
-        self._seen[side] += len(data)
-        return data
-
-    def _leg_changes(self) -> Iterator[str]:
-        book = self.playbook
-        dialled = [book.description(number) for number in book.dialled]
-        for mark, all_of_it in ((Mark.CONNECTS, book.connected), (Mark.TLS, book.tls_changes), (Mark.DIALS, dialled)):
-            for text in all_of_it[self._told[mark] :]:
-                yield f"{mark.value} {text}"
-            self._told[mark] = len(all_of_it)
-
-    def _binding_changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        before, self._bindings = self._bindings, {}
-        opened = []
-        for lease in self.playbook.leases:
-            description = self.playbook.description(lease.number)
-            self._bindings[lease.number] = description.partition(" -> ")[0]
-            if lease.number not in before:
-                opened.append(description)
-        gone = [number for number in before if number not in self._bindings]
-        stopped = [before[number] for number in gone if number not in self.playbook.dialled]
-        return tuple(opened), () if self.playbook.closed else tuple(stopped)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alg.config import plugin_config
-from alg.conversation import Conversation, Player, Step, differences
+from alg.conversation import Conversation, Step
 from alg.core.model import Side
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import TargetRules
+from alg.player import Player, differences
 from alg.registry import Registry
 from alg.settings import Settings
 from alg.testing import Playbook

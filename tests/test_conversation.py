@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from alg_ftp import FtpPlugin
 
-from alg.conversation import Player, Step, load, parse, unescape
+from alg.conversation import Step, load, parse, unescape
+from alg.player import Player
 from alg.plugin import ConfigError, Side
 from alg.testing import Playbook
 

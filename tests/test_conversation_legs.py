@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from alg.conversation import FORMAT, Mark, Player, Step, differences, parse
+from alg.conversation import FORMAT, Mark, Step, parse
+from alg.player import Player, differences
 from alg.plugin import ConfigError, Side
 from alg.testing import Playbook, TlsPolicy
 from tests.test_testing_legs import LegsPlugin

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import alg.plugin
 from alg.config import Overrides, load
-from alg.conversation import FORMAT, Player, parse
+from alg.conversation import FORMAT, parse
 from alg.core import errors
+from alg.player import Player
 from alg.registry import Registry
 from alg.testing import Playbook
 

@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/plugin.py": PURE | {"alg.core"},
     "alg/testing.py": PURE | {"alg.core"},
     "alg/conversation.py": PURE | {"alg.core", "alg.testing", "tomllib", "pathlib"},
+    "alg/player.py": PURE | {"alg.core", "alg.testing", "alg.conversation"},
     "alg/xferlog.py": PURE | {"datetime"},  # a value that it is handed; `datetime.now` is never called
     "alg/transfer_log.py": ANY | {"alg.core", "alg.xferlog"},
     "alg/registry.py": ANY | {"alg.core", "alg.plugin"},
@@ -62,7 +63,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/config.py": ANY
     | {"alg.core", "alg.registry", "alg.routes", "alg.settings", "alg.tables", "alg.tls_options", "pydantic"},
     "alg/explain.py": PURE
-    | {"alg.core", "alg.testing", "alg.conversation", "alg.config", "alg.registry", "alg.settings"},
+    | {"alg.core", "alg.testing", "alg.conversation", "alg.player", "alg.config", "alg.registry", "alg.settings"},
     "alg/relay/": ANY | {"alg", "alg.core", "alg.registry", "alg.settings", "alg.certificates", "alg.authority"},
     "alg/mitm/": ANY | {"alg", "alg.core", "alg.registry", "alg.config", "alg.settings", "mitmproxy"},
     "alg/notify.py": ANY,

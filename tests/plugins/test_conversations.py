@@ -10,7 +10,8 @@ import pytest
 from alg_ftp import FtpPlugin
 
 from alg.config import plugin_config
-from alg.conversation import Conversation, Player, Step, load
+from alg.conversation import Conversation, Step, load
+from alg.player import Player
 from alg.plugin import StreamPlugin
 from alg.testing import Playbook
 
