@@ -98,4 +98,6 @@ def scenes() -> Iterator[Scene]:
 
 
 def _servers(bench: Bench) -> list[servers.Daemon]:
-    return [servers.vsftpd(bench, certificate=bench.certificates.folder / "first.pem")]
+    # Else it waits a minute for a data connection of a client that has gone, and does not hear that it has.
+    more = "accept_timeout=1\n"
+    return [servers.vsftpd(bench, certificate=bench.certificates.folder / "first.pem", more=more)]
