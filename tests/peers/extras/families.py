@@ -20,7 +20,7 @@ from tests.peers.raw_client import OddError, RawClient
 from tests.peers.servers import FTP_PORT, SAMPLE
 
 from . import servers
-from .stage import Bench, RowError, Scene, Stage, check
+from .stage import Bench, Daemon, RowError, Scene, Stage, check
 
 
 def orders(bench: Bench, inside: int, outside: int) -> tuple[str, ...]:
@@ -28,7 +28,9 @@ def orders(bench: Bench, inside: int, outside: int) -> tuple[str, ...]:
     return (route("ftp", GATEWAY_INSIDE[inside], GATEWAY_PORT, SERVER[outside], FTP_PORT),)
 
 
-def moved(stage: Stage, client: Callable[[Transfer], Invocation], mode: str, inside: int, wanted: str, up: bool) -> None:
+def moved(
+    stage: Stage, client: Callable[[Transfer], Invocation], mode: str, inside: int, wanted: str, up: bool
+) -> None:
     """One file, one way; the server must see the command of its own family."""
     source = stage.bench.site.root / SAMPLE
     local = stage.folder / ("up.bin" if up else SAMPLE)
@@ -126,5 +128,5 @@ def scenes() -> Iterator[Scene]:
     yield Scene("families IPv6 both", functools.partial(orders, inside=6, outside=6), _at(6), same)
 
 
-def _at(family: int) -> Callable[[Bench], list[servers.Daemon]]:
+def _at(family: int) -> Callable[[Bench], list[Daemon]]:
     return lambda bench: [servers.vsftpd(bench, address=SERVER[family])]

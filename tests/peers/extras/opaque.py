@@ -13,7 +13,7 @@ from tests.peers.servers import PASSWORD, SAMPLE, USER, digest_of
 
 from . import servers
 from .names import FIRST
-from .stage import HOST, SAMPLE_URL, Bench, Scene, Stage, check
+from .stage import HOST, SAMPLE_URL, Bench, Daemon, Scene, Stage, check
 from .tiny import LOGIN, ROUTE
 
 NAMED = f"ftp://{FIRST}:{GATEWAY_PORT}"
@@ -80,7 +80,9 @@ def lftp_passive(stage: Stage) -> None:
 
 def plain_first(stage: Stage) -> None:
     """curl without TLS through the same gateway: the server demands TLS, and that is what the client hears."""
-    stage.curl(*LOGIN, "--output", f"{stage.folder}/x", SAMPLE_URL).failed().shows("< 530 Non-anonymous sessions must use")
+    stage.curl(*LOGIN, "--output", f"{stage.folder}/x", SAMPLE_URL).failed().shows(
+        "< 530 Non-anonymous sessions must use"
+    )
     stage.nothing_listens()
 
 
@@ -97,7 +99,7 @@ def scenes() -> Iterator[Scene]:
     yield Scene("pass", orders, _servers, rows)
 
 
-def _servers(bench: Bench) -> list[servers.Daemon]:
+def _servers(bench: Bench) -> list[Daemon]:
     # Else it waits a minute for a data connection of a client that has gone, and does not hear that it has.
     more = "accept_timeout=1\n"
     return [servers.vsftpd(bench, certificate=bench.certificates.folder / "first.pem", more=more)]

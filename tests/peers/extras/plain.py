@@ -12,7 +12,7 @@ from tests.peers.servers import SAMPLE
 
 from . import servers
 from .s_client import s_client
-from .stage import HOST, Bench, Scene, Stage, check
+from .stage import HOST, Bench, Daemon, Scene, Stage, check
 from .tiny import secure_orders
 
 
@@ -65,5 +65,5 @@ def _openssl(stage: Stage, option: str) -> None:
     openssl(stage, option)
 
 
-def _servers(bench: Bench, kind: str) -> list[servers.Daemon]:
+def _servers(bench: Bench, kind: str) -> list[Daemon]:
     return [servers.secure(bench, kind, "1.3")]

@@ -16,7 +16,7 @@ from tests.peers.servers import FTP_PORT, PASSWORD, SAMPLE, UPLOADS, USER
 
 from . import servers
 from .install import program
-from .stage import Bench, Daemon, Scene, Stage, check, until
+from .stage import Bench, Daemon, Row, Scene, Stage, check, until
 from .tiny import LOGIN
 
 PROXY_PORT = 2180
@@ -54,7 +54,9 @@ def haproxy(bench: Bench) -> Daemon:
     file = bench.scratch / "haproxy.conf"
     file.write_text(text)
     # A knock without a header is none: the port is open, and that is all that counts.
-    return Daemon("haproxy", [str(program("haproxy")), "-db", "-f", str(file)], tuple((a, PROXY_PORT) for a in SERVER.values()))
+    return Daemon(
+        "haproxy", [str(program("haproxy")), "-db", "-f", str(file)], tuple((a, PROXY_PORT) for a in SERVER.values())
+    )
 
 
 def orders(bench: Bench, version: str, secure: bool) -> tuple[str, ...]:
@@ -68,10 +70,16 @@ def seen(stage: Stage, what: str, family: int, count: int) -> None:
     """HAProxy must have seen the client that often, and nobody else."""
 
     def sources() -> list[str]:
-        found = [re.fullmatch(rf"{what}(?:-\d+-)?{family} from (\S+) to port \d+", line) for line in stage.server_said("haproxy")]
+        found = [
+            re.fullmatch(rf"{what}(?:-\d+-)?{family} from (\S+) to port \d+", line)
+            for line in stage.server_said("haproxy")
+        ]
         return [match[1] for match in found if match]
 
-    until(lambda: sources() == [CLIENT[family]] * count, f"HAProxy's {what} should come {count} times from {CLIENT[family]}")
+    until(
+        lambda: sources() == [CLIENT[family]] * count,
+        f"HAProxy's {what} should come {count} times from {CLIENT[family]}",
+    )
 
 
 def curl(stage: Stage, family: int) -> None:
@@ -117,7 +125,7 @@ def scenes() -> Iterator[Scene]:
     for version in ("v1", "v2"):
         for secure in (False, True):
             for name, start in (("vsftpd", _vsftpd), ("pyftpdlib", _pyftpdlib)):
-                rows = {
+                rows: dict[str, Row] = {
                     f"{client} IPv{family}": functools.partial(row, family=family)
                     for client, row in ROWS.items()
                     for family in ((4, 6) if name == "vsftpd" else (4,))

@@ -39,7 +39,9 @@ def secure(bench: Bench, kind: str, version: str, protection: str = "P") -> Daem
     return Daemon(kind, SERVERS[kind](service, certificate, bench.site, bench.scratch), EVERYWHERE)
 
 
-def vsftpd(bench: Bench, name: str = "vsftpd", address: str = "", certificate: Path | None = None, more: str = "") -> Daemon:
+def vsftpd(
+    bench: Bench, name: str = "vsftpd", address: str = "", certificate: Path | None = None, more: str = ""
+) -> Daemon:
     """vsftpd at one address, or at all; with a certificate it demands TLS."""
     folder = bench.scratch / f"server-{name}"
     folder.mkdir(exist_ok=True)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.peers.namespaces import CLIENT
-from tests.peers.servers import PASSWORD, SAMPLE, UPLOADS, USER
+from tests.peers.servers import SAMPLE, UPLOADS, USER
 
 from . import servers
 from .install import program
-from .stage import SAMPLE_URL, URL, Bench, Scene, Stage, check, until
+from .stage import SAMPLE_URL, URL, Bench, Daemon, Scene, Stage, check, until
 from .tiny import LOGIN, lftp_login, secure_orders
 
 FILE = "xferlog"
@@ -69,7 +69,9 @@ def up_and_down(stage: Stage) -> None:
         (f"{root}/{SAMPLE}", str(size), "o", "c"),
     ]
     check(said == wanted, f"the log says {said}, not {wanted}")
-    about = {(line["host"], line["user"], line["access"], line["service"], line["type"]) for line in new_lines(stage, 4)}
+    about = {
+        (line["host"], line["user"], line["access"], line["service"], line["type"]) for line in new_lines(stage, 4)
+    }
     check(about == {(CLIENT[4], USER, "r", "ftp", "b")}, f"the log says {about}")
 
 
@@ -121,5 +123,5 @@ def scenes() -> Iterator[Scene]:
     yield Scene("xferlog", orders, _servers, rows)
 
 
-def _servers(bench: Bench) -> list[servers.Daemon]:
+def _servers(bench: Bench) -> list[Daemon]:
     return [servers.secure(bench, "vsftpd", "1.3")]

@@ -6,7 +6,7 @@ password.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import functools
 import hashlib
 import ssl
@@ -24,7 +24,7 @@ from tests.peers.servers import FTP_PORT, SAMPLE, UPLOADS
 from tests.peers.tls.certificates import make
 
 from . import servers
-from .stage import SAMPLE_URL, URL, Bench, Scene, Stage, check
+from .stage import SAMPLE_URL, URL, Bench, Daemon, Scene, Stage, check
 from .tiny import LOGIN, ROUTE
 
 VSFTPD = "require_cert=YES\nvalidate_cert=YES\nca_certs_file={authority}\n"
@@ -50,9 +50,9 @@ def expired_certificate(bench: Bench) -> Path:
     right = x509.load_pem_x509_certificate(bench.certificates.server.read_bytes())
     signer = serialization.load_pem_private_key((folder / "authority.key").read_bytes(), None)
     assert isinstance(signer, rsa.RSAPrivateKey)
-    end = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    end = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     builder = x509.CertificateBuilder(right.issuer, right.subject, right.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(end - datetime.timedelta(days=30)).not_valid_after(end)
+    builder = builder.not_valid_before(end - dt.timedelta(days=30)).not_valid_after(end)
     for extension in right.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
     key = (folder / "server.key").read_bytes()
@@ -126,7 +126,9 @@ def distrusted(stage: Stage, why: str) -> None:
 def not_admitted(stage: Stage) -> None:
     """The server wants a certificate, and there is none; with TLS 1.3 it says so behind the handshake."""
     with closing(Tap(stage.lab.server, FTP_PORT)) as tap:
-        stage.curl(*LOGIN, "--output", f"{stage.folder}/x", SAMPLE_URL).failed().shows("(< 421|response reading failed)")
+        stage.curl(*LOGIN, "--output", f"{stage.folder}/x", SAMPLE_URL).failed().shows(
+            "(< 421|response reading failed)"
+        )
         check(not any("PASS" in line for line in tap.lines()), "the password went in the clear")
     stage.logged("tls_")
 
@@ -135,17 +137,19 @@ def scenes() -> Iterator[Scene]:
     """Servers that demand a client certificate; then certificates of the server's that are wrong somehow."""
     for name, start in (("vsftpd", _vsftpd), ("proftpd", _proftpd), ("pyftpdlib", _pyftpdlib)):
         yield Scene(f"trust {name} demands a certificate", proving, start, {"the gateway has one: curl": moves})
-        yield Scene(f"trust {name} demands a certificate", trusting, start, {"the gateway has none: curl": not_admitted})
+        yield Scene(
+            f"trust {name} demands a certificate", trusting, start, {"the gateway has none: curl": not_admitted}
+        )
     right, first = _showing(lambda bench: bench.certificates.server), _showing(_first)
     wrong = (
         ("pin right", functools.partial(pinning, right=True), right, moves),
         ("pin wrong", functools.partial(pinning, right=False), right, functools.partial(distrusted, why="pinned")),
         ("expired", trusting, _showing(expired_certificate), functools.partial(distrusted, why="expired")),
         ("wrong name", trusting, _showing(_other), functools.partial(distrusted, why="mismatch")),
-        ("foreign authority", functools.partial(_foreign), first, functools.partial(distrusted, why="issuer")),
+        ("foreign authority", _foreign, first, functools.partial(distrusted, why="issuer")),
     )
-    for name, orders, start, row in wrong:
-        yield Scene(f"trust {name}", orders, start, {"curl": row})
+    for name, orders, shown, row in wrong:
+        yield Scene(f"trust {name}", orders, shown, {"curl": row})
 
 
 def _first(bench: Bench) -> Path:
@@ -160,20 +164,20 @@ def _foreign(bench: Bench) -> tuple[str, ...]:
     return told(bench, ca=quoted(bench.certificates.foreign))
 
 
-def _showing(certificate: Callable[[Bench], Path]) -> Callable[[Bench], list[servers.Daemon]]:
+def _showing(certificate: Callable[[Bench], Path]) -> Callable[[Bench], list[Daemon]]:
     return lambda bench: [servers.vsftpd(bench, certificate=certificate(bench))]
 
 
-def _vsftpd(bench: Bench) -> list[servers.Daemon]:
+def _vsftpd(bench: Bench) -> list[Daemon]:
     more = VSFTPD.format(authority=bench.certificates.authority)
     return [servers.vsftpd(bench, certificate=bench.certificates.server, more=more)]
 
 
-def _proftpd(bench: Bench) -> list[servers.Daemon]:
+def _proftpd(bench: Bench) -> list[Daemon]:
     more = PROFTPD.format(authority=bench.certificates.authority)
     return [servers.proftpd(bench, bench.certificates.server, more)]
 
 
-def _pyftpdlib(bench: Bench) -> list[servers.Daemon]:
+def _pyftpdlib(bench: Bench) -> list[Daemon]:
     options = ("--client-authority", str(bench.certificates.authority))
     return [servers.pyftpdlib(bench, *options, address=SERVER[4], certificate=bench.certificates.server)]
