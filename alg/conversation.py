@@ -95,6 +95,11 @@ class Step:
     records: tuple[str, ...] = ()
     closed: bool = False
 
+    @property
+    def shakes_hands(self) -> bool:
+        """Whether TLS begins or ends on a leg."""
+        return any(change.startswith(Mark.TLS.value) for change in self.changes)
+
     def glued_to(self, later: Step) -> Step:
         """This step and a later one of the same side, said in one breath."""
         gone = {*later.stops, *(line[2:] for line in later.changes if line.startswith(Mark.DIALS.value))}
@@ -134,10 +139,11 @@ class Conversation:
         return tomllib.loads(self.settings.get("config", ""))
 
     def glued(self) -> tuple[Step, ...]:
-        """The steps, those of one side in a row joined into one."""
+        """The steps, those of one side in a row joined into one; but nobody speaks across a TLS handshake."""
         steps: list[Step] = []
         for step in self.steps:
-            if steps and steps[-1].side is step.side and not steps[-1].ends:
+            before = steps[-1] if steps else None
+            if before and before.side is step.side and not before.ends and not before.shakes_hands:
                 steps[-1] = steps[-1].glued_to(step)
             else:
                 steps.append(step)

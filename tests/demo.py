@@ -1,7 +1,8 @@
-"""`make demo`: a real FTP client fetches and stores a file through the gateway, in passive and active mode.
+"""`make demo`: a real FTP client fetches and stores a file through the gateway, in passive and active mode, in the clear and
+under TLS that ends at the gateway.
 
-Everything runs on loopback without privileges: the server is pyftpdlib at 127.0.0.2, the gateway listens at 127.0.0.1,
-the client is Python's ftplib. What the gateway says is shown as it happens.
+Everything runs on loopback without privileges: the server is pyftpdlib at 127.0.0.2, which knows nothing of TLS, the
+gateway listens at 127.0.0.1, the client is Python's ftplib. What the gateway says is shown as it happens.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ import contextlib
 import ftplib
 import hashlib
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from ftplib import FTP
+from ftplib import FTP, FTP_TLS
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from typing import IO
+
+from alg.authority import Authority
 
 SERVER, GATEWAY = "127.0.0.2", "127.0.0.1"
 SIZE = 4 << 20
@@ -39,11 +43,27 @@ class ExtendedPassive(FTP):
         return ftplib.parse229(self.sendcmd("EPSV"), self.sock.getpeername() if self.sock else None)
 
 
+class Secure(FTP_TLS):
+    """Control and data connections under TLS; it verifies who the gateway is."""
+
+    authority = ""
+
+    def __init__(self) -> None:
+        super().__init__(context=ssl.create_default_context(cadata=self.authority))
+
+    def login(self, user: str = "", passwd: str = "", acct: str = "", secure: bool = True) -> str:
+        answer = super().login(user, passwd, acct, secure)
+        self.prot_p()
+        return answer
+
+
 MODES: tuple[tuple[str, Callable[[], FTP], bool], ...] = (
     ("PASV", FTP, True),
     ("EPSV", ExtendedPassive, True),
     ("PORT", FTP, False),
     ("EPRT", ExtendedActive, False),
+    ("PASV under TLS", Secure, True),
+    ("PORT under TLS", Secure, False),
 )
 
 
@@ -57,9 +77,9 @@ def wait_for_line(stream: IO[str], start: str) -> str:
 
 
 @contextlib.contextmanager
-def running(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that is ended afterwards."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def running(*command: str, home: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that is ended afterwards; `home` is for the gateway's CA."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "ALG_HOME": f"{home}/ca"}
     with subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
@@ -94,19 +114,22 @@ def fetch_and_store(connect: Callable[[], FTP], passive: bool, port: int, conten
 def main() -> int:
     """Run the demo; return the exit code."""
     with tempfile.TemporaryDirectory(prefix="alg-demo-") as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
+        folder = Path(name, "files")
+        folder.mkdir()
         content = os.urandom(SIZE)
         (folder / "file.bin").write_bytes(content)
-        server = stack.enter_context(running("-m", "tests.demo_server", SERVER, name))
+        server = stack.enter_context(running("-m", "tests.demo_server", SERVER, f"{name}/files", home=name))
         assert server.stdout
         server_port = int(wait_for_line(server.stdout, "listening at "))
         route = f"ftp://{SERVER}:{server_port}@{GATEWAY}:0"
-        print(f"$ alg run {route}", flush=True)
-        gateway = stack.enter_context(running("-m", "alg", "run", route))
+        arguments = ["run", route, "--tls", "mint", "--upstream-tls", "never"]
+        print("$ alg", *arguments, flush=True)
+        gateway = stack.enter_context(running("-m", "alg", *arguments, home=name))
         assert gateway.stdout
         ready = wait_for_line(gateway.stdout, "ready: ")
         listen = int(ready.split()[1].rpartition(":")[2])
         print(f"    gateway | ready: {ready}", flush=True)
+        Secure.authority = Authority.open(Path(name, "ca")).certificate_pem.decode("ascii")
         Thread(target=show, args=(gateway.stdout,), daemon=True).start()
         good = True
         for mode, connect, passive in MODES:
@@ -114,7 +137,7 @@ def main() -> int:
             began = time.monotonic()
             good &= fetch_and_store(connect, passive, listen, content, folder)
             print(f"  {time.monotonic() - began:.2f} s", flush=True)
-    print("\nall four modes work, both ways, hashes equal" if good else "\nFAILED: a hash differs")
+    print(f"\nall {len(MODES)} modes work, both ways, hashes equal" if good else "\nFAILED: a hash differs")
     return 0 if good else 1
 
 

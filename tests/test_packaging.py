@@ -64,12 +64,13 @@ def read(wheel: zipfile.ZipFile, name: str) -> str:
 
 
 def test_every_plugin_has_an_entry_point(wheel: zipfile.ZipFile) -> None:
-    """Under the name of its scheme, in the group `alg.plugins`; and the command is `alg`."""
+    """Under the names of its schemes, in the group `alg.plugins`; and the command is `alg`."""
     entries = configparser.ConfigParser()
     entries.read_string(read(wheel, "entry_points.txt"))
     assert dict(entries["console_scripts"]) == {"alg": "alg.cli:main"}
     found = {name: target.partition(":")[0] for name, target in entries["alg.plugins"].items()}
-    assert found == {name.removeprefix("alg_"): name for name in PACKAGES if name != "alg"}
+    with_tls = {"ftps": "alg_ftp", "tls": "alg_tcp"}
+    assert found == {name.removeprefix("alg_"): name for name in PACKAGES if name != "alg"} | with_tls
 
 
 def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:

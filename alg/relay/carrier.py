@@ -71,20 +71,29 @@ class Carrier:
 
     def _side_ended(self, side: Side) -> None:
         """That side's last byte was passed on, and its end is; when both are done, only what is queued is left to do."""
-        self._ended += (side,)
         other = self.legs[side.other]
-        truncated = self.legs[side].truncated and bool(self._pumps)
-        if truncated and not other.covered:
-            # In the clear, an end is an end: there it would look as if all had come.
+        truncated = self._is_cut_off(side)
+        self._ended += (side,)
+        if truncated:
             message = f"the {side.value} ended without close_notify; what it said may have been cut off"
             self.error = self.error or TlsError(message, reason="tls_truncated")
-            self._break()
+        if truncated and not other.covered:
+            self._break()  # in the clear, an end is an end: there it would look as if all had come
             return
         if truncated or len(self._ended) < 2:
             other.send_eof(truncated=truncated)
         if len(self._ended) == 2 and not self._closing:
             self._begin_to_close()
             self._after_all_is_sent(self._finish)
+
+    def _is_cut_off(self, side: Side) -> bool:
+        """Whether that side's end may hide that more was said: TLS that ends without close_notify.
+
+        Many who have heard all just hang up. Where they had said nothing until then, nothing can be missing.
+        """
+        leg = self.legs[side]
+        said_nothing = side.other in self._ended and not leg.received
+        return bool(self._pumps) and leg.truncated and not said_nothing
 
     def _close_after_last_word(self, *, abort: bool = False) -> None:
         """Close when all that is queued is sent, but not before the client has had the time to read it.

@@ -99,7 +99,8 @@ class Choice:
         return PolicyError(f"{self._command.host}:{self._command.port} {why}", reason="upstream_refused")
 
     def _fail_soon(self, error: AlgError) -> None:
-        self._services.loop.call_soon(self._on_failed, error)
+        # Whoever asked may be gone by then.
+        self._services.loop.call_soon(lambda: self._on_failed(error))
 
     def cancel(self) -> None:
         """Give up; nobody is called."""

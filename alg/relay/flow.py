@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -43,11 +42,11 @@ from alg.core.events import (
 from alg.core.flow import FlowMachine
 from alg.core.model import Side, TlsInfo
 from alg.relay.carrier import Carrier
+from alg.relay.flow_tls import FlowTls
 from alg.relay.leg import HIGH_WATER, RECEIVE_VIEW, LegSocket
 from alg.relay.owner import FlowOwner
 from alg.relay.pipes import PipePool
 from alg.relay.timeouts import Timeouts
-from alg.relay.tls_layer import TlsLayer
 
 PIECE = 16384
 """Bytes that a machine is given at once: what a peer sends ahead must not keep the loop for long."""
@@ -63,7 +62,7 @@ class RelayedFlow(Carrier):
     has one leg at first.
     """
 
-    __slots__ = ("_covering", "_machine", "_owner", "_shaking", "tls")
+    __slots__ = ("_covering", "_failure", "_machine", "_owner", "tls")
 
     def __init__(
         self,
@@ -80,9 +79,9 @@ class RelayedFlow(Carrier):
         self._owner = owner
         self._covering = covered
         """The legs whose handshake is to be complete before anything is carried."""
-        self._shaking: set[Side] = set()
-        """The legs that belong to their TLS for now, and are not read here."""
-        self.tls: dict[Side, TlsLayer] = {}
+        self._failure: AlgError | None = None
+        """Why there is no TLS toward the server, as long as the client cannot be told."""
+        self.tls: FlowTls | None = None
         """TLS where there is some, or was when the flow ended."""
 
     # What a carrier wants to know.
@@ -91,21 +90,10 @@ class RelayedFlow(Carrier):
         self._owner.flow_ended(self)
 
     def _on_closed(self) -> None:
-        for layer in self.tls.values():
-            layer.cancel()
         self._owner.flow_closed(self)
 
     def _timeouts(self, seconds: float) -> Timeouts:
         return self._owner.timeouts(seconds)
-
-    def secure(self, side: Side) -> bool:
-        """Whether TLS protects that leg: the handshake is complete."""
-        return side in self.tls and self.tls[side].complete
-
-    def tls_session(self, side: Side) -> ssl.SSLSession | None:
-        """What can be resumed of the TLS session on that leg."""
-        layer = self.tls.get(side)
-        return layer.engine.session if layer else None
 
     def discard(self) -> None:
         """Nobody will ask or tell this flow anything any more: no circle is left for the collector."""
@@ -138,60 +126,47 @@ class RelayedFlow(Carrier):
         except TlsError as error:
             on_failed(error)
             return
-        layer = self.tls[side] = TlsLayer(self.legs[side], engine)
-        self.legs[side].cover(layer)
-        self._shaking.add(side)
-
-        def done() -> None:
-            self._shaking.discard(side)
-            on_done(layer.info)
-
-        def failed(error: AlgError) -> None:
-            self._shaking.discard(side)
-            on_failed(error)
-
-        layer.start(self._owner.handshake_timeouts(), done, failed)
+        if self.tls is None:
+            self.tls = FlowTls(self._owner.handshake_timeouts())
+        self.tls.start(side, self.legs[side], engine, on_done, on_failed)
 
     def _covered(self, side: Side, info: TlsInfo) -> None:
         """A leg that is TLS from the start has shaken hands; when all have, the flow begins."""
         self._covering = tuple(each for each in self._covering if each is not side)
         if self._machine is not None:
             self._machine.legs[side] = replace(self._machine.legs[side], tls=info)
-        if not self._covering and not self._closed:
+        if self._failure is not None:
+            self._tell(ConnectionLost(Side.SERVER, self._failure))
+        elif not self._covering and not self._closed:
             self._begin()
 
     def _uncovered(self, side: Side, error: AlgError) -> None:
-        """A leg that is to be TLS from the start is not: nothing is carried, and the other side sees no orderly end."""
-        if self._closed:
+        """A leg that should be TLS from the start is not: nothing is carried, and nobody may take that for an empty flow.
+
+        A client is told of its server's failure in its protocol, once it can hear it.
+        """
+        if self._closed or self._closing:
+            return
+        if side is Side.SERVER and self._machine is not None:
+            self._failure = error
+            if Side.CLIENT not in self._covering:
+                self._tell(ConnectionLost(side, error))
             return
         if error.reason != "tls_unused":  # as a data connection is that nobody needed
             self.error = self.error or error
-        other = self.legs[side.other]
-        if not other.closed:
-            other.reset()
+        self.legs[side.other].reset()
         self._break()
 
     def _started(self, side: Side, info: TlsInfo) -> None:
         self._tell(TlsStarted(side, info))
 
+    def _stopped(self, side: Side) -> None:
+        self._tell(TlsStopped(side))
+
     def _not_started(self, side: Side, error: AlgError) -> None:
         if not isinstance(error, TlsError):
             error = TlsError(str(error), reason=error.reason)
         self._tell(CommandFailed(side, error))
-
-    def _stop_tls(self, side: Side) -> None:
-        layer = self.tls.pop(side)
-        self._shaking.add(side)
-
-        def done() -> None:
-            self._shaking.discard(side)
-            self._tell(TlsStopped(side))
-
-        def failed(error: AlgError) -> None:
-            self._shaking.discard(side)
-            self._not_started(side, error)
-
-        layer.stop(self._owner.handshake_timeouts(), done, failed)
 
     # From the sockets to the machine.
 
@@ -306,7 +281,9 @@ class RelayedFlow(Carrier):
             side = command.side
             self._start_tls(side, partial(self._started, side), partial(self._not_started, side))
         elif isinstance(command, StopTls):
-            self._stop_tls(command.side)
+            assert self.tls is not None, "the machine stops what it has started"
+            side = command.side
+            self.tls.stop(side, partial(self._stopped, side), partial(self._not_started, side))
         elif isinstance(command, ConnectUpstream):
             self._owner.connect_upstream(command, self)
         elif isinstance(command, CloseConnection):
@@ -332,7 +309,7 @@ class RelayedFlow(Carrier):
         if machine.wants_both and client.reading and server.reading and not client.queued and not server.queued:
             return  # as nearly always
         for side, leg in self.legs.items():
-            if side in self._shaking:
+            if self.tls is not None and side in self.tls.shaking:
                 continue
             if self._may_read(side, machine):
                 leg.resume(self._read_client if side is Side.CLIENT else self._read_server)
@@ -342,10 +319,11 @@ class RelayedFlow(Carrier):
                 leg.when_drained(self._update_reading)
 
     def _may_read(self, side: Side, machine: FlowMachine) -> bool:
-        """Whether the machine wants that side, and the other side keeps up.
+        """Whether the machine wants that side, and the other side keeps up: no leg shakes hands, and none is behind.
 
         What waits for this side itself counts too, since it may be replies of ours to it; but at a mark that what the
         other side says never reaches, or two peers that both write before they read would wait for each other.
         """
         keeps_up = self.legs[side.other].queued < HIGH_WATER and self.legs[side].queued < REPLIES_HIGH_WATER
-        return keeps_up and machine.wants_data(side)
+        shaking = self.tls is not None and self.tls.shaking
+        return keeps_up and not shaking and machine.wants_data(side)

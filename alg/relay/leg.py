@@ -40,6 +40,9 @@ class Layer(Protocol):
     def end(self) -> bytes:
         """What to send to say that nothing more will come."""
 
+    def drop(self) -> None:
+        """The leg is closed."""
+
 
 class LegSocket:
     """A connected socket. `on_lost` is told, once and never from within a call of the owner, that it broke."""
@@ -281,7 +284,10 @@ class LegSocket:
     def _leave_loop(self) -> None:
         self.on_lost = None
         self._drained = []
-        self._on_readable = self._layer = None
+        self._on_readable = None
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            layer.drop()
         if self.fd >= 0:
             self._watcher.forget(self.fd)
             self.reading = self._writing = False
@@ -291,27 +297,3 @@ class LegSocket:
     def closed(self) -> bool:
         """Whether `close` or `reset` was called."""
         return self.fd < 0
-
-
-class NoLeg(LegSocket):
-    """Stands where the client has not chosen its server yet: nothing comes from it, what is sent to it is dropped."""
-
-    __slots__ = ()
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, watcher: Watcher) -> None:
-        super().__init__(loop, watcher, None)
-
-    def resume(self, on_readable: Callable[[], None]) -> None:
-        """There is nothing to read."""
-
-    def send(self, data: bytes | memoryview) -> None:
-        """There is nobody to send to."""
-
-    def send_eof(self, *, truncated: bool = False) -> None:
-        """There is nobody to tell."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def reset(self) -> None:
-        """There is nothing to reset."""

@@ -207,7 +207,7 @@ class RelatedFlow:
         services = self._session.services
         services.budget.give_related()
         from_client, from_server = (flow.legs[side].received for side in Side)
-        client, server = (flow.tls[side].info if flow.secure(side) else None for side in Side)
+        client, server = (flow.tls.info(side) if flow.tls else None for side in Side)
         seconds = services.loop.time() - self._began
         outcome = Outcome(from_client, from_server, seconds, client, server, flow.error)
         self._asker.related_ended(RelatedEnded(self._lease.number, outcome))

@@ -23,9 +23,10 @@ from alg.relay.choice import Choice
 from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.leases import Leases
-from alg.relay.leg import LegSocket, NoLeg
+from alg.relay.leg import LegSocket
 from alg.relay.listener import Listener
 from alg.relay.machines import make_machine
+from alg.relay.no_leg import NoLeg
 from alg.relay.records import wanted
 from alg.relay.services import Services
 from alg.relay.session_records import SessionRecords
@@ -133,7 +134,7 @@ class RelayedSession:
         assert client is not None
         loop, watcher = self.services.loop, self.services.watcher
         machine = None
-        if not self.route.is_opaque or self._tls is not None:
+        if not self.route.is_opaque or self._tls is not None or self.route.proxy_protocol is not None:
             self._set_client_leg(client)
             self.legs[Side.SERVER] = self._server_leg(server, target)
         self.introduce(server, None)
@@ -210,6 +211,8 @@ class RelayedSession:
         dial, self._upstream = self._upstream, None
         if dial:
             self.dial_done(dial)
+        else:
+            self._close_if_over()
 
     def _refuse(self, error: AlgError) -> None:
         """Tell the client in its protocol that its session cannot begin, and hang up."""
@@ -273,9 +276,9 @@ class RelayedSession:
         """
         if self._tls is None:
             raise TlsError("this route has no TLS", reason="no_tls")
-        master = None if flow is self.master else self.master
         if side is Side.SERVER:
-            return self._tls.initiator(self._upstream_host, master.tls_session(side) if master else None)
+            master = None if flow is self.master or self.master is None else self.master.tls
+            return self._tls.initiator(self._upstream_host, master.session(side) if master else None)
         return self._tls.acceptor(self._local.address, is_master=flow is self.master)
 
     def handshake_timeouts(self) -> Timeouts:

@@ -109,8 +109,8 @@ class TlsLayer:
         if on_failed:
             on_failed(error)
 
-    def cancel(self) -> None:
-        """The flow is over: nobody is called any more."""
+    def drop(self) -> None:
+        """The leg is closed: nobody is to be called any more, and no deadline keeps what was."""
         self._on_done = self._on_failed = None
         if self._timer:
             self._timer.cancel()
@@ -144,12 +144,8 @@ class TlsLayer:
         Raises:
             OSError: the connection broke, or what came is no TLS.
         """
-        if self.ended:
-            return 0
-        if (
-            not self._engine.complete
-        ):  # the flow ended meanwhile, and whoever asks only wants to know whether more comes
-            return self._leg.receive_raw(limit)
+        if self.ended or not self._engine.complete:
+            return 0  # a flow that ends during the handshake reads what comes, and ignores it
         plain = self._decrypt() if self._fresh else 0
         self._fresh = False
         if not plain and not self._engine.closed_by_peer:
@@ -180,8 +176,8 @@ class TlsLayer:
         Raises:
             OSError: there is no TLS connection any more.
         """
-        if self._said_end or not data:
-            return b""
+        if self._said_end or not data or not self._engine.complete:
+            return b""  # last words that come before TLS does are for nobody: never in the clear
         try:
             return self._engine.write(data)
         except TlsError as error:

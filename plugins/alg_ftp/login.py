@@ -31,6 +31,7 @@ class Login:
         self._protection = protection
         self._flow = control.flow
         self._chosen: tuple[str, int] | None = None
+        self._connected: tuple[str, int] | None = None
 
     async def run(self) -> wire.Command | None:
         """Talk with the client until there is a server; return the USER command for it, or None if the client is gone."""
@@ -90,6 +91,7 @@ class Login:
         except ConnectError:
             self._control.reply(command, 530, "The server cannot be reached; try again later.")
             return None
+        self._connected = target
         return await self._greet(command, forwarded)
 
     async def _greet(self, command: wire.Command, forwarded: wire.Command) -> wire.Command | None:
@@ -102,6 +104,13 @@ class Login:
         if self._protection.wants_server_tls:
             await self._protection.secure_server()
         return forwarded
+
+    def again(self, command: wire.Command) -> wire.Command:
+        """USER once more, as the server knows that user: without the name of the server itself."""
+        user, at, host = command.argument.rpartition(b"@")
+        if at and _parse_target(host) == self._connected:
+            return wire.parse_command(b"USER " + user)
+        return command
 
     @property
     def _asked_for(self) -> tuple[str, int] | None:

@@ -46,8 +46,6 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     def __init__(self, config: FtpConfig) -> None:
         super().__init__(config)
         self._unsolicited = 0
-        self._is_opaque = False
-        """Whether client and server have TLS between them, of which we see nothing more."""
         self._control: Control
         self._protection: Protection
         self._transfers: Transfers
@@ -77,16 +75,25 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         self._protection = Protection(self._control)
         self._transfers = Transfers(self.flow)
         self._data = Data(self._control, self._protection, self._transfers)
+        login: Login | None = None
         if self.flow.connected:
             await self._begin()
         else:
-            first = await Login(self._control, self._protection, self._refuse).run()
+            login = Login(self._control, self._protection, self._refuse)
+            first = await login.run()
             if first is None:
                 self.flow.close()
                 return
             self._control.forward(first)
-        while not self._is_opaque and (command := await self._control.read()) is not None:
-            if not self._refuse(command) and (command.verb != "USER" or self._control.admits(command)):
+        while (command := await self._control.read()) is not None:
+            if login is not None and command.verb == "USER":
+                command = login.again(command)
+            if self._refuse(command) or (command.verb == "USER" and not self._control.admits(command)):
+                continue
+            if command.verb == "AUTH" and self._protection.passes:
+                if await self._pass_tls(command):
+                    return
+            else:
                 await self._treat(command)
 
     async def _begin(self) -> None:
@@ -104,8 +111,6 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     async def _treat(self, command: wire.Command) -> None:
         if command.verb in modes.VERBS:
             await self._data.treat(command)
-        elif command.verb == "AUTH" and self._protection.passes:
-            await self._pass_tls(command)
         elif command.verb in protection.VERBS and not self._protection.passes:
             agreed_on = self._protection.data_sides
             await self._protection.treat(command)
@@ -142,10 +147,14 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         stamp, _, name = argument.partition(b" ")
         return Profile.READ_ONLY in self.config.profiles and bool(name) and len(stamp) >= 14 and stamp[:14].isdigit()
 
-    async def _pass_tls(self, command: wire.Command) -> None:
-        """AUTH where TLS is between client and server: once they agree on it, we are blind (RFC 6384 section 5)."""
+    async def _pass_tls(self, command: wire.Command) -> bool:
+        """AUTH where TLS is between client and server: once they agree on it, we are blind (RFC 6384 section 5).
+
+        Return whether they have.
+        """
         reply = self._control.judge_reply(command, await self._control.ask(command.line))
-        if 200 <= reply.code < 400:
+        agreed = 200 <= reply.code < 400
+        if agreed:
             self._data.give_up()
             self.flow.log(
                 "opaque",
@@ -153,9 +162,9 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
                 {"command": "AUTH", "code": reply.code},
             )
         self._control.answer(command, reply.to_bytes())
-        if 200 <= reply.code < 400:
-            self._is_opaque = True
+        if agreed:
             self.flow.splice()
+        return agreed
 
     # From the server: replies.
 

@@ -106,10 +106,10 @@ class Protection:
         if command.argument.upper() not in _MECHANISMS:
             control.refuse(command, 504, "AUTH TLS is what is offered here.", "not_offered")
             return
-        control.refuse_ahead("AUTH")
         await control.catch_up()
         if flow.connected and flow.server.tls_policy is TlsPolicy.CLIENT and not flow.server.secure:
             reply = await control.ask(b"AUTH TLS")
+            control.refuse_ahead("AUTH")
             if reply.code not in ACCEPTED:
                 flow.log("tls_refused", f"the server answers AUTH TLS with {reply.code}", {"code": reply.code})
                 control.answer(command, reply.to_bytes())

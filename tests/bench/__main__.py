@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import endurance, report, rounds, tools
+from tests.bench.ftps import FTPS_MEASURES
 from tests.bench.generators import Figures
 from tests.bench.measures import MEASURES, Settings
 from tests.bench.methods import METHODS
 from tests.bench.namespaces import BenchError, raise_descriptor_limit, require_root, sweep
 
-NAMES = list(dict.fromkeys([*(each.name for each in MEASURES), *(each.name for each in endurance.ENDURANCE)]))
+IN_ROUNDS = (*MEASURES, *FTPS_MEASURES)
+NAMES = list(dict.fromkeys([*(each.name for each in IN_ROUNDS), *(each.name for each in endurance.ENDURANCE)]))
 
 
 def arguments() -> argparse.Namespace:
@@ -68,7 +70,7 @@ def measure(options: argparse.Namespace) -> int:
     record = rounds.Record()
     settings = Settings(options.rounds, options.seconds, options.ends)
     wanted, names = options.only or NAMES, chosen(options)
-    in_rounds = [replace(each, methods=common(each.methods, names)) for each in MEASURES if each.name in wanted]
+    in_rounds = [replace(each, methods=common(each.methods, names)) for each in IN_ROUNDS if each.name in wanted]
     once = [replace(each, methods=common(each.methods, names)) for each in endurance.ENDURANCE if each.name in wanted]
     facts = environment(options)
     running = rounds.start(in_rounds, names, record)

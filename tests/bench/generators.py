@@ -2,6 +2,7 @@
 
 import selectors
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -78,11 +79,17 @@ def whole(running: Running, seconds: float, name: str, *arguments: object) -> tu
     return figures, running.cpu() - before
 
 
-def window(running: Running, seconds: float, name: str, *arguments: object) -> tuple[Figures, float]:
-    """A run with a start-up that does not count: the generator tells where the window begins."""
+def window(
+    running: Running, seconds: float, name: str, *arguments: object, meanwhile: Callable[[], None] | None = None
+) -> tuple[Figures, float]:
+    """A run with a start-up that does not count: the generator tells where the window begins. `meanwhile` is called in
+    the middle of it."""
     with Generator(running, name, *arguments) as generator:
-        generator.line(10)
+        generator.line(30)
         before = running.cpu()
+        if meanwhile is not None:
+            time.sleep(seconds / 2)
+            meanwhile()
         figures = generator.figures(seconds + 10)
         cpu = running.cpu() - before
         generator.order("")

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from tests.bench import processes
-from tests.bench.namespaces import GATEWAY_INSIDE, GATEWAY_OUTSIDE, SERVER, BenchError, Lab
+from tests.bench import certificates, mod_proxy, processes
+from tests.bench.namespaces import GATEWAY_INSIDE, SERVER, BenchError, Lab
 from tests.bench.tools import BUILD, PROFTPD, tool
 
-TCP_PORT, FTP_PORT = 7000, 21
-TCP, FTP = "tcp", "ftp"
+TCP_PORT, FTP_PORT, PLAIN_PORT, FTPS_PORT, FRONT_PORT = 7000, 21, 2120, 2121, 2122
+# The last three stand before the server with TLS: without TLS, with TLS on both legs, with TLS toward clients only.
+TCP, FTP, PLAIN, FTPS, FRONT = "tcp", "ftp", "plain", "ftps", "front"
+SECURED = frozenset({PLAIN, FTPS, FRONT})
 
-Gateway = list["subprocess.Popen[str]"]
+Gateway = dict[str, "subprocess.Popen[str]"]  # by one of the services that the process serves
 Start = Callable[[Lab, frozenset[str]], Gateway]
 
 
@@ -24,16 +26,26 @@ def _config(lab: Lab, name: str, text: str) -> str:
 
 
 def _alg(lab: Lab, services: frozenset[str]) -> Gateway:
-    gateway = []
-    for service, port in ((TCP, TCP_PORT), (FTP, FTP_PORT)):
+    tls: tuple[str, ...] = ()
+    if SECURED & services:
+        pem = certificates.of(lab)
+        tls = ("--tls", str(pem.gateway), "--upstream-ca", str(pem.authority))
+    wanted: dict[str, tuple[int, str, tuple[str, ...]]] = {
+        TCP: (TCP_PORT, f"tcp://{SERVER}:{TCP_PORT}", ()),
+        FTP: (FTP_PORT, f"ftp://{SERVER}:{FTP_PORT}", ()),
+        PLAIN: (PLAIN_PORT, f"ftp://{SERVER}:{FTPS_PORT}", ()),
+        FTPS: (FTPS_PORT, f"ftp://{SERVER}:{FTPS_PORT}", (*tls, "--upstream-tls", "require")),
+        FRONT: (FRONT_PORT, f"ftp://{SERVER}:{FTPS_PORT}", (*tls, "--upstream-tls", "never")),
+    }
+    gateway = {}
+    for service, (port, upstream, more) in wanted.items():
         if service in services:
-            route = f"{service}://{SERVER}:{port}@{GATEWAY_INSIDE}:{port}"
             # The one client that measures round trips sends more commands a second than any real one may.
-            options = "[routes.bench.options]\ncommand_rate = 1000000\n" if service == FTP else ""
-            config = _config(lab, f"{service}.toml", f'[routes.bench]\nroute = "{route}"\n{options}')
-            argv = [sys.executable, "-m", "alg", "run", "-c", config]
+            options = "" if service == TCP else "[routes.bench.options]\ncommand_rate = 1000000\n"
+            text = f'[routes.bench]\nroute = "{upstream}@{GATEWAY_INSIDE}:{port}"\n{options}'
+            argv = [sys.executable, "-m", "alg", "run", "-c", _config(lab, f"{service}.toml", text), *more]
             argv += ["--log-level", "warning", "--ports", "10000-29999"]
-            gateway.append(lab.serve("gateway", (GATEWAY_INSIDE, port), *argv))
+            gateway[service] = lab.serve("gateway", (GATEWAY_INSIDE, port), *argv)
     return gateway
 
 
@@ -59,7 +71,7 @@ defaults
     for service, port in ((TCP, TCP_PORT), (FTP, FTP_PORT)):
         text += f"listen {service}\n    bind {GATEWAY_INSIDE}:{port} backlog 4096\n    server s {SERVER}:{port}\n"
     config = _config(lab, "haproxy.cfg", text)
-    return [lab.serve("gateway", (GATEWAY_INSIDE, TCP_PORT), "haproxy", "-db", "-f", config)]
+    return {TCP: lab.serve("gateway", (GATEWAY_INSIDE, TCP_PORT), "haproxy", "-db", "-f", config)}
 
 
 def _nat(lab: Lab, services: frozenset[str]) -> Gateway:
@@ -87,7 +99,7 @@ table ip bench {{
 """
     lab.forward()
     lab.run("gateway", "nft", "-f", "-", text=rules)
-    return []
+    return {}
 
 
 def _ftp_proxy(lab: Lab, services: frozenset[str]) -> Gateway:
@@ -108,51 +120,27 @@ User nobody
 Group nogroup
 """
     argv = ["ftp-proxy", "-d", "-n", "-f", _config(lab, "ftp-proxy.conf", text)]
-    return [lab.serve("gateway", (GATEWAY_INSIDE, FTP_PORT), *argv)]
+    return {FTP: lab.serve("gateway", (GATEWAY_INSIDE, FTP_PORT), *argv)}
 
 
 def _mod_proxy(lab: Lab, services: frozenset[str]) -> Gateway:
-    """ProFTPD as a reverse proxy. mod_tls comes first: mod_proxy lacks its symbols otherwise."""
-    if not PROFTPD.exists():
-        raise BenchError(f"mod_proxy: {PROFTPD} is missing: run again with --install")
-    root = PROFTPD.parents[2]
-    tables = lab.scratch()
-    text = f"""\
-ModulePath {root}/usr/lib/proftpd
-LoadModule mod_tls.c
-LoadModule mod_proxy.c
-ServerType standalone
-ServerName bench
-DefaultAddress {GATEWAY_INSIDE}
-Port {FTP_PORT}
-UseIPv6 off
-UseReverseDNS off
-User nobody
-Group nogroup
-MaxInstances none
-ScoreboardFile none
-PidFile {lab.folder}/proftpd.pid
-SystemLog none
-TransferLog none
-WtmpLog off
-DelayEngine off
-RequireValidShell off
-<IfModule mod_ctrls.c>
-    ControlsEngine off
-</IfModule>
-ProxyEngine on
-ProxyRole reverse
-ProxyLog none
-ProxyTables {tables}
-ProxyReverseServers ftp://{SERVER}:{FTP_PORT}
-ProxySourceAddress {GATEWAY_OUTSIDE}
-"""
-    argv = [str(PROFTPD), "-n", "-q", "-c", _config(lab, "proftpd.conf", text)]
-    return [lab.serve("gateway", (GATEWAY_INSIDE, FTP_PORT), *argv)]
+    wanted = {
+        FTP: (FTP_PORT, FTP_PORT, mod_proxy.no_leg),
+        PLAIN: (PLAIN_PORT, FTPS_PORT, mod_proxy.no_leg),
+        FTPS: (FTPS_PORT, FTPS_PORT, mod_proxy.both_legs),
+        FRONT: (FRONT_PORT, FTPS_PORT, mod_proxy.client_leg),
+    }
+    gateway = {}
+    for service, (port, upstream, legs) in wanted.items():
+        if service in services:
+            text = mod_proxy.configuration(lab, port, upstream, legs(lab))
+            argv = [str(PROFTPD), "-n", "-q", "-c", _config(lab, f"proftpd-{service}.conf", text)]
+            gateway[service] = lab.serve("gateway", (GATEWAY_INSIDE, port), *argv)
+    return gateway
 
 
 def _direct(lab: Lab, services: frozenset[str]) -> Gateway:
-    return []
+    return {}
 
 
 @dataclass(frozen=True)
@@ -187,6 +175,9 @@ class Running:
         try:
             self.lab.serve("server", (SERVER, TCP_PORT), tool("tcpd"), SERVER, str(TCP_PORT))
             self.lab.serve("server", (SERVER, FTP_PORT), tool("ftpd"), SERVER, str(FTP_PORT))
+            if SECURED & services:
+                certificate = str(certificates.of(self.lab).server)
+                self.lab.serve("server", (SERVER, FTPS_PORT), tool("ftpsd"), SERVER, str(FTPS_PORT), certificate)
             self.gateway = method.start(self.lab, services)
         except BaseException:
             self.lab.close()
@@ -194,14 +185,18 @@ class Running:
 
     @property
     def pids(self) -> list[int]:
-        return [process.pid for process in self.gateway]
+        return [process.pid for process in self.gateway.values()]
 
     def cpu(self) -> float:
-        for process in self.gateway:
+        for process in self.gateway.values():
             if process.poll() is not None:
                 end = f"the gateway ended with status {process.returncode}"
                 raise BenchError(f"{self.method.name}: {end}; see its log in {self.lab.folder}")
         return processes.cpu_seconds(self.pids)
+
+    def memory(self, service: str) -> int:
+        """Resident bytes of what serves this service, pages of several processes counted once; 0 without a process."""
+        return processes.resident_bytes([self.gateway[service].pid]) if service in self.gateway else 0
 
     def close(self) -> None:
         self.lab.close()

@@ -61,11 +61,21 @@ def cpu_seconds(roots: Iterable[int]) -> float:
 
 def private_bytes(roots: Iterable[int]) -> int:
     """Memory that would be free again without these trees: pages that nobody shares."""
+    return _memory(roots, "Private_Clean:", "Private_Dirty:")
+
+
+def resident_bytes(roots: Iterable[int]) -> int:
+    """Resident memory of the trees; a page of several processes counts in shares (PSS), so forks do not multiply it."""
+    return _memory(roots, "Pss:")
+
+
+def _memory(roots: Iterable[int], *kinds: str) -> int:
     total = 0
     for pid in tree(roots):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith(("Private_Clean:", "Private_Dirty:")):
-                total += int(line.split()[1]) * 1024
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith(kinds):
+                    total += int(line.split()[1]) * 1024
     return total
 
 

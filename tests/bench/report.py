@@ -44,6 +44,11 @@ def ratios(samples: dict[str, dict[int, Figures]], subject: str, other: str, fig
     return [our / their for our, their in pairs if our and their]
 
 
+def comparable(figure: str) -> bool:
+    """What TLS settled on is a fact about each method and no measure of it."""
+    return not figure.startswith("TLS")
+
+
 def judge(aim: Aim | None, value: float) -> tuple[str, str]:
     if aim is None:
         return "", ""
@@ -63,10 +68,10 @@ def measure_table(measure: Measure, samples: dict[str, dict[int, Figures]], subj
         figures = list(next(iter(turns.values()), {}))
         for place, figure in enumerate(figures):
             values = [sample[figure] for sample in turns.values()]
-            if figure.startswith("CPU") and not any(values):
+            if figure.startswith(("CPU", "MB")) and not any(values):
                 continue  # the kernel's methods have no process whose CPU could be read
             aim = next((aim for aim in measure.aims if (aim.figure, aim.other) == (figure, name)), None)
-            quotients = ratios(samples, subject, name, figure) if name != subject else []
+            quotients = ratios(samples, subject, name, figure) if name != subject and comparable(figure) else []
             ratio = Spread.of(quotients) if quotients else None
             cells = judge(aim if subject == SUBJECT else None, ratio.median) if ratio else ("", "")
             rows.append((name if place == 0 else "", figure, str(Spread.of(values)), str(ratio or ""), *cells))
@@ -126,7 +131,7 @@ def _all_ratios(samples: dict[str, dict[int, Figures]], subject: str) -> dict[st
         name: {
             figure: asdict(Spread.of(quotients))
             for figure in next(iter(turns.values()))
-            if (quotients := ratios(samples, subject, name, figure))
+            if comparable(figure) and (quotients := ratios(samples, subject, name, figure))
         }
         for name, turns in samples.items()
         if name != subject

@@ -13,9 +13,10 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "bench"
 PROFTPD = BUILD / "proftpd" / "usr" / "sbin" / "proftpd"
 
-PACKAGES = ("gcc", "libc6-dev", "iproute2", "procps", "nftables", "haproxy", "ftp-proxy")
+PACKAGES = ("gcc", "libc6-dev", "libssl-dev", "openssl", "iproute2", "procps", "nftables", "haproxy", "ftp-proxy")
 # Unpacked beside the system and not installed: the package conflicts with vsftpd's.
 UNPACKED = ("proftpd-core", "proftpd-mod-crypto", "proftpd-mod-proxy")
+LIBRARIES = {"ftpsd": ("-lssl", "-lcrypto", "-pthread"), "ftpsload": ("-lssl", "-lcrypto", "-pthread")}
 APT = ("apt-get", "-o", "DPkg::Lock::Timeout=600", "-q", "-y")
 
 
@@ -30,7 +31,15 @@ def build() -> None:
     for source in sorted((HERE / "load").glob("*.c")):
         target = BUILD / source.stem
         if not target.exists() or target.stat().st_mtime < max(source.stat().st_mtime, headers):
-            run("gcc", "-O2", "-Wall", "-Wextra", "-o", str(target), str(source))
+            _compile(source, target)
+
+
+def _compile(source: Path, target: Path) -> None:
+    libraries = LIBRARIES.get(source.stem, ())
+    try:
+        run("gcc", "-O2", "-Wall", "-Wextra", "-o", str(target), str(source), *libraries)
+    except BenchError as why:
+        raise BenchError(f"{why}: run again with --install") from None
 
 
 def install() -> None:
@@ -65,6 +74,7 @@ def versions() -> dict[str, str]:
         "nftables": ("nft", "--version"),
         "ftp-proxy": ("dpkg-query", "-W", "-f", "${Version}", "ftp-proxy"),
         "proftpd": (str(PROFTPD), "--version"),
+        "openssl": ("openssl", "version"),
     }
     found = {}
     for name, argv in asked.items():

@@ -54,7 +54,12 @@ def judged(target: str | Endpoint, rules: TargetRules = STRICT, gate: Gate | Non
 )
 def test_a_rule_may_be_about_the_argument(verb: str, argument: str, expected: Verdict) -> None:
     """The first pattern that fits stands above the verb alone; codes and `*` behind a verb are about replies."""
-    table = {"SITE": Verdict.REJECT, "SITE CHMOD *": Verdict.ACCEPT, "STOR *.exe": Verdict.ABORT, "RETR": Verdict.REJECT}
+    table = {
+        "SITE": Verdict.REJECT,
+        "SITE CHMOD *": Verdict.ACCEPT,
+        "STOR *.exe": Verdict.ABORT,
+        "RETR": Verdict.REJECT,
+    }
     about_replies = {"STOR 550": Verdict.REJECT, "STOR *": Verdict.REJECT}
     assert Rules(table | about_replies).command(verb, argument) is expected
 

@@ -10,7 +10,9 @@ CARRIER, RELATED = "alg/relay/carrier.py", "alg/relay/related.py"
 MACHINES, PIPES, PUMP = "alg/relay/machines.py", "alg/relay/pipes.py", "alg/relay/pump.py"
 RECORDS, SERVER, SERVICES = "alg/relay/records.py", "alg/relay/server.py", "alg/relay/services.py"
 SESSION, SOCKETS, POLICY = "alg/relay/session.py", "alg/relay/sockets.py", "alg/core/policy.py"
-CORE_SESSION, FTP, DAEMON = "alg/core/session.py", "plugins/alg_ftp/plugin.py", "alg/daemon.py"
+CORE_SESSION, DAEMON = "alg/core/session.py", "alg/daemon.py"
+CONTROL, DATA = "plugins/alg_ftp/control.py", "plugins/alg_ftp/data.py"
+SESSION_RECORDS = "alg/relay/session_records.py"
 
 LEASES, ENDS, PORTS = "tests/relay/test_lease.py", "tests/relay/test_lease_end.py", "tests/relay/test_lease_ports.py"
 TARGETS, FLOWS, FLOW_ENDS = "tests/relay/test_targets.py", "tests/relay/test_flow.py", "tests/relay/test_flow_end.py"
@@ -29,9 +31,9 @@ RELAY_MUTANTS = (
     Mutant(
         "relay: a foreign 227 is followed",
         "T06",
-        FTP,
-        "            return Endpoint(peer, target.port)\n        return target",
-        "            return target\n        return target",
+        DATA,
+        '{"command": verb, "target": target},\n            )\n            return Endpoint(peer, target.port)',
+        '{"command": verb, "target": target},\n            )\n            return target',
         (TARGETS,),
     ),
     Mutant(
@@ -128,9 +130,9 @@ RELAY_MUTANTS = (
     Mutant(
         "two listeners of one session",
         "T60",
-        FTP,
-        "            self._give_up()\n            self._announced =",
-        "            self._announced =",
+        DATA,
+        "        self.give_up()  # the latest counts, also if nothing comes of it\n",
+        "",
         (LEASES,),
     ),
     Mutant(
@@ -152,9 +154,9 @@ RELAY_MUTANTS = (
     Mutant(
         "commands are written with their arguments",
         "T70",
-        FTP,
-        '{"command": command.verb, "code": code})\n        return wire',
-        '{"command": repr(command.line), "code": code})\n        return wire',
+        CONTROL,
+        '{"command": command.verb, "code": code})\n        self.reply',
+        '{"command": repr(command.line), "code": code})\n        self.reply',
         (SAID,),
     ),
     Mutant(
@@ -385,14 +387,6 @@ RELAY_MUTANTS = (
         "on_loopback = any(map(is_this_host, addresses))",
         "on_loopback = False",
         (NAMES,),
-    ),
-    Mutant(
-        "relay: an earlier PASV revokes a later PORT",
-        "T60",
-        FTP,
-        "if origin is Side.SERVER or command is self._latest:",
-        "if True:",
-        (ORDER,),
     ),
     Mutant(
         "two writers wait for each other",

@@ -23,6 +23,7 @@ REQUESTS = "alg/core/requests.py"
 PIPELINE, POLICY, PORTS = "alg/core/pipeline.py", "alg/core/policy.py", "alg/core/ports.py"
 SESSION, STREAM = "alg/core/session.py", "alg/core/stream.py"
 FTP, WIRE = "plugins/alg_ftp/plugin.py", "plugins/alg_ftp/wire.py"
+CONTROL, DATA = "plugins/alg_ftp/control.py", "plugins/alg_ftp/data.py"
 
 TALKS = "tests/plugins/test_conversations.py"
 ENDPOINTS = "tests/plugins/test_wire_endpoints.py"
@@ -53,9 +54,9 @@ MUTANTS = (
     Mutant(
         "a client behind NAT names anybody",
         "T01",
-        FTP,
-        "target = Endpoint(peer, target.port)\n        return await",
-        "pass\n        return await",
+        DATA,
+        "foreign_active is ForeignAddress.PEER:\n            return Endpoint(peer, target.port)",
+        "foreign_active is ForeignAddress.PEER:\n            return target",
         talks("port-behind-nat"),
     ),
     Mutant("port 1023", "T02", POLICY, "if target.port < rules.min_port:", "if target.port < 1023:", (RULES,)),
@@ -111,9 +112,9 @@ MUTANTS = (
     Mutant(
         "a 227 reply is believed",
         "T06",
-        FTP,
-        "return Endpoint(peer, target.port)\n        return target",
-        "pass\n        return target",
+        DATA,
+        '{"command": verb, "target": target},\n            )\n            return Endpoint(peer, target.port)',
+        '{"command": verb, "target": target},\n            )\n            return target',
         talks("227-foreign-peer", "227-any-address"),
     ),
     Mutant(
@@ -127,10 +128,10 @@ MUTANTS = (
     Mutant(
         "a code is enough",
         "T07",
-        FTP,
-        'return command.asks_for(code) or (command.verb, code) == ("FEAT", 211)',
-        "return code in (227, 229, 211)",
-        talks("227-is-the-greeting", "227-to-another-command", "227-logout"),
+        DATA,
+        "if reply.code == _SUCCESS[verb]:",
+        "if reply.code in (227, 229, 200):",
+        talks("227-to-epsv"),
     ),
     Mutant(
         "any line of a reply may be one",
@@ -140,12 +141,19 @@ MUTANTS = (
         "",
         talks("227-in-banner", "227-in-status"),
     ),
-    Mutant("EPSV ALL asks for a port", "T07", WIRE, " and not self.is_epsv_all\n", "\n", talks("229-to-epsv-all")),
+    Mutant(
+        "EPSV ALL asks for a port",
+        "T07",
+        WIRE,
+        " and not self.is_epsv_all\n",
+        "\n",
+        talks("229-before-epsv-all"),
+    ),
     Mutant(
         "what nobody asked passes",
         "T08",
         FTP,
-        "if command is None and code != 421:",
+        "if pending is None and code != 421:",
         "if False:",
         talks("227-unsolicited", "227-after-refusal"),
     ),
@@ -184,11 +192,9 @@ MUTANTS = (
     Mutant(
         "the refusal tells of our sockets",
         "T14",
-        FTP,
-        """        except PolicyError:  # RFC 2577 section 3; recorded by `expect`, in words that the client shall not read
-            refusal = wire.format_reply(504, f"{command.verb} refused: that address and port are not allowed.")""",
-        """        except PolicyError as error:
-            refusal = wire.format_reply(504, str(error))""",
+        DATA,
+        '        except PolicyError:\n            if client is None:\n                raise _RefusedError(wire.format_reply(425, _NOT_USABLE)) from None\n            # RFC 2577 section 3\n            text = f"{command.verb} refused: that address and port are not allowed."',
+        "        except PolicyError as error:\n            if client is None:\n                raise _RefusedError(wire.format_reply(425, _NOT_USABLE)) from None\n            text = str(error)",
         ("tests/plugins/test_ftp_records.py", "-k", "not_told"),
     ),
     Mutant(
@@ -268,9 +274,9 @@ MUTANTS = (
     Mutant(
         "the line end goes on as it came",
         "T29",
-        FTP,
-        "            self._pipeline.forwarded(command)\n            stream.send(line + wire.LINE_END)",
-        "            self._pipeline.forwarded(command)\n            stream.send(raw)",
+        CONTROL,
+        "        self.pipeline.forwarded(Pending(command))\n        self.client.send(command.line + wire.LINE_END)",
+        '        self.pipeline.forwarded(Pending(command))\n        self.client.send(command.line + b"\\n")',
         talks("bare-lf"),
     ),
     Mutant(
@@ -342,30 +348,30 @@ MUTANTS = (
         "a preliminary reply is the last",
         "T59",
         FTP,
-        "if command and code >= 200:",
-        "if command:",
-        talks("greeting-preliminary", "pasv-preliminary-reply"),
+        "        if reply.code < 200:\n            self._transfers.opening(command)\n            return\n",
+        "",
+        talks("greeting-preliminary"),
     ),
     Mutant(
         "listeners pile up",
         "T60",
-        FTP,
-        "            self._give_up()\n            self._announced = command, binding",
-        "            self._announced = command, binding",
+        DATA,
+        "        self.give_up()  # the latest counts, also if nothing comes of it\n",
+        "",
         talks("pasv-twice", "pasv-then-port"),
     ),
     Mutant(
         "a refused PORT goes on listening",
         "T60",
-        FTP,
-        "            self._give_up(command)  # the server will not come\n",
-        "",
+        DATA,
+        "                self.give_up()\n            if not self._server_verbs",
+        "            if not self._server_verbs",
         talks("port-refused-by-server"),
     ),
     Mutant(
         "EPSV ALL is forgotten",
         "T61",
-        FTP,
+        DATA,
         'if self._only_epsv and verb != "EPSV":',
         "if False:",
         talks_like("epsv-all"),
@@ -405,15 +411,15 @@ MUTANTS = (
     Mutant(
         "names are text",
         "T64",
-        FTP,
-        "            self._pipeline.forwarded(command)\n            stream.send(line + wire.LINE_END)",
-        '            self._pipeline.forwarded(command)\n            stream.send(line.decode("utf-8", "replace").encode() + b"\\r\\n")',
+        CONTROL,
+        "        self.pipeline.forwarded(Pending(command))\n        self.client.send(command.line + wire.LINE_END)",
+        '        self.pipeline.forwarded(Pending(command))\n        self.client.send(command.line.decode("utf-8", "replace").encode() + wire.LINE_END)',
         talks("names-8-bit"),
     ),
     Mutant(
         "the record holds the line",
         "T70",
-        FTP,
+        CONTROL,
         'self.flow.log(reason, f"{command.verb}: {code} {text}"',
         'self.flow.log(reason, f"{command.line!a}: {code} {text}"',
         ("tests/plugins/test_ftp_records.py", "-k", "secret"),
@@ -437,11 +443,9 @@ MUTANTS = (
     Mutant(
         "the client is told inside addresses",
         "T72",
-        FTP,
-        """        except PolicyError:
-            return wire.format_reply(425, _NOT_USABLE)""",
-        """        except PolicyError as error:
-            return wire.format_reply(425, str(error))""",
+        DATA,
+        "        except PolicyError:\n            if client is None:\n                raise _RefusedError(wire.format_reply(425, _NOT_USABLE)) from None",
+        "        except PolicyError as error:\n            if client is None:\n                raise _RefusedError(wire.format_reply(425, str(error))) from None",
         (TALKS, "-k", "inside_address"),
     ),
     # Availability, and the semantics.
@@ -497,18 +501,10 @@ MUTANTS = (
         ("tests/core/test_flow_requests.py", "-k", "tls"),
     ),
     Mutant(
-        "an earlier PASV revokes a later PORT",
-        "T60",
-        FTP,
-        "if origin is Side.SERVER or command is self._latest:",
-        "if True:",
-        talks("pasv-port-pipelined"),
-    ),
-    Mutant(
         "a missing reply hides a 227",
         "T72",
         FTP,
-        "if not self._pipeline.skip_to(lambda waiting: waiting.asks_for(code)):",
+        "if not pipeline.skip_to(lambda waiting: waiting.command.asks_for(code)):",
         "if True:",
         talks("reply-missing", "reply-missing-local"),
     ),

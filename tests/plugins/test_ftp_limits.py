@@ -10,6 +10,7 @@ from alg_ftp import FtpConfig, FtpPlugin
 from alg.config import plugin_config
 from alg.plugin import ConfigError, PolicyError, Side
 from alg.testing import Playbook
+from tests.plugins.test_conversations import CONVERSATIONS
 
 
 def talking(**settings: float) -> Playbook:
@@ -95,6 +96,39 @@ def test_every_limit_is_tested() -> None:
         each.name for each in dataclasses.fields(FtpConfig) if type(getattr(FtpConfig(), each.name)) in (int, float)
     }
     assert numbers == set(LIMITS)
+
+
+def test_every_option_is_shown() -> None:
+    """What an operator may set has its limit here, or a conversation that shows what it does."""
+    shown = {option for each in CONVERSATIONS if each.protocol == "ftp" for option in each.config}
+    assert {each.name for each in dataclasses.fields(FtpConfig)} == shown | set(LIMITS)
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_limit_is_above_nothing(limit: str, number: int) -> None:
+    """Refused when the settings are made."""
+    with pytest.raises(ConfigError, match=limit):
+        FtpConfig(**{limit: number})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("limit", "number", "within", "above", "reason"),
+    [
+        ("max_command_line", 20, b"OPEN " + b"x" * 13 + b"\r\n", b"OPEN " + b"x" * 14 + b"\r\n", "line_too_long"),
+        ("command_rate", 2, b"NOOP\r\n" * 4, b"NOOP\r\n" * 5, "command_rate"),
+        ("max_user", 3, b"USER abc@ftp.example.org\r\n", b"USER abcd@ftp.example.org\r\n", "user_too_long"),
+    ],
+)
+def test_limits_hold_before_there_is_a_server(
+    limit: str, number: int, within: bytes, above: bytes, reason: str
+) -> None:
+    """Who has not logged in has no more rights than who has."""
+    for said, reasons in ((within, []), (above, [reason])):
+        config = dataclasses.replace(FtpConfig(), **{limit: number})  # type: ignore[arg-type]
+        talk = Playbook(FtpPlugin, config, server=None)
+        talk.client(said)
+        assert [each for each in talk.reasons if each == reason] == reasons
 
 
 def test_the_rate_recovers_with_time() -> None:

@@ -140,3 +140,26 @@ def test_the_server_goes_away() -> None:
     talk.lose(Side.SERVER)
     assert talk.to_client.endswith(b"421 The server cannot be reached; try again later.\r\n")
     assert not talk.leases
+
+
+def test_a_server_that_cannot_be_reached() -> None:
+    """The client that chose it may try another; what went wrong is for the host to record."""
+    upstreams = {"ftp.example.org:21": "10.77.2.2:21"}
+    talk = Playbook(FtpPlugin, server=None, upstreams=upstreams, hold=True)
+    talk.client(b"USER alice@old.example.org\r\n")
+    talk.answer(ConnectError("10.77.2.7:21 refused"))
+    assert talk.to_client.endswith(b"530 The server cannot be reached; try again later.\r\n")
+    talk.client(b"USER alice@ftp.example.org\r\n")
+    talk.answer()
+    talk.server(b"220 ready\r\n")
+    assert talk.connected == ["old.example.org:21", "ftp.example.org:21"]
+    assert (talk.to_server, talk.closed) == (b"USER alice\r\n", False)
+
+
+def test_there_is_no_server_for_whoever_is_not_allowed() -> None:
+    """Nothing that the host says about it reaches the client: neither a name nor an address."""
+    talk = Playbook(FtpPlugin, server=None, hold=True)
+    talk.client(b"USER alice@inside.example\r\nPASV\r\n")
+    talk.answer(PolicyError("inside.example is 10.77.2.7, which is not allowed"))
+    assert talk.to_client.endswith(b"530 This server is not allowed.\r\n530 Log in first, as USER@HOST.\r\n")
+    assert not talk.expectations

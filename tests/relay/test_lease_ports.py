@@ -102,7 +102,7 @@ def test_ports_that_others_hold_are_skipped(run: Run) -> None:
             holder.close()
             ftp.close()
             await rig.at_rest()
-        for holder in holders:
-            holder.close()
+        for taken in holders:
+            taken.close()
 
     run(work())

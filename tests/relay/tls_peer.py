@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from typing import Self
 
@@ -109,11 +110,15 @@ class TlsPeer(Peer):
 
     def goodbye(self) -> bytes:
         """The record that says close_notify."""
-        try:
+        with contextlib.suppress(ssl.SSLError):
             self.tls.unwrap()
-        except ssl.SSLError:
-            pass
         return self.outgoing.read()
+
+    def uncovered(self) -> Peer:
+        """The connection behind the end of TLS, with what has come in the clear already."""
+        plain = Peer(self.sock)
+        plain._buffer = self.incoming.read()
+        return plain
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send all of it."""
@@ -142,10 +147,8 @@ class TlsPeer(Peer):
     def close(self) -> None:
         """Close in an orderly way, close_notify first."""
         if self.sock.fileno() >= 0:
-            try:
+            with contextlib.suppress(OSError):
                 self.sock.send(self.goodbye())
-            except OSError:
-                pass
         super().close()
 
     def cut(self) -> None:

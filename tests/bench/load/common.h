@@ -29,7 +29,7 @@
 #define FIRST_DATA_PORT 10000
 #define LAST_DATA_PORT 29999
 
-UNUSED static void die(const char *format, ...) {
+UNUSED __attribute__((noreturn)) static void die(const char *format, ...) {
     va_list args;
     va_start(args, format);
     vfprintf(stderr, format, args);
