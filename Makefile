@@ -42,6 +42,8 @@ peers: $(READY)
 	$(BIN)/python -m tests.peers.big
 	$(BIN)/python -m tests.peers.tls
 	$(BIN)/python -m tests.peers.tls --table cells
+	$(BIN)/python -m tests.peers.extras --install
+	$(BIN)/python -m tests.peers.extras
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench --install

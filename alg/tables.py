@@ -83,12 +83,19 @@ def client_tls_table(value: object) -> object:
     """`tls = "mint"`, `"CERT.pem"`, `"pass"`, `"never"`: the short forms of the table."""
     if isinstance(value, str):
         return {"policy": value} if value in ("pass", "never") else {"certificate": value}
-    return value
+    return _with_tuples(value)
 
 
 def server_tls_table(value: object) -> object:
     """`tls = "client"`, `"require"`, `"never"`: the short forms of the table."""
-    return {"policy": value} if isinstance(value, str) else value
+    return {"policy": value} if isinstance(value, str) else _with_tuples(value)
+
+
+def _with_tuples(table: object) -> object:
+    """A table as pydantic wants it once it has been through a function: strict no longer takes a list for a tuple."""
+    if not isinstance(table, dict):
+        return table
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 class ClientTable(SideTable):

@@ -90,6 +90,19 @@ def test_every_key(tmp_path: Path) -> None:
     assert (settings.log_format, settings.log_level) == ("json", "warning")
 
 
+def test_lists_within_tls(tmp_path: Path) -> None:
+    """Names and pins are lists in the file; what is no list is refused."""
+    pin = "ab" * 32
+    (route,) = loaded(tmp_path, f'{ROUTE}[routes.a.server.tls]\npin = ["{pin}"]\n').routes
+    assert route.server_tls.pins == (pin,)
+    assert errors(tmp_path, f'{ROUTE}[routes.a.server.tls]\npin = "{pin}"\n') == [
+        f"routes.a.server.tls.pin: must be a list, not '{pin}'"
+    ]
+    text = f'{ROUTE}[routes.a.client.tls]\ncertificate = "mint"\nnames = ["ftp.example.org", "*.example.org"]\n'
+    (route,) = loaded(tmp_path, text).routes
+    assert route.client_tls.names == ("ftp.example.org", "*.example.org")
+
+
 def test_command_line_stands_above_the_file(tmp_path: Path) -> None:
     """What the command line says holds, also against a route's own table."""
     address = parse_address("198.51.100.1")

@@ -6,6 +6,7 @@ The leg stays the same object, so whoever holds it need not know; only what is s
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable
 
 from alg.core.errors import AlgError, ConnectError, TlsError
@@ -26,7 +27,7 @@ Failed = Callable[[AlgError], None]
 class TlsLayer:
     """What TLS adds to one leg, from the first byte of the handshake on."""
 
-    __slots__ = ("_engine", "_fresh", "_leg", "_on_done", "_on_failed", "_said_end", "_timer", "ended")
+    __slots__ = ("_engine", "_expects_end", "_fresh", "_leg", "_on_done", "_on_failed", "_said_end", "_timer", "ended")
 
     def __init__(self, leg: LegSocket, engine: TlsEngine) -> None:
         self._leg = leg
@@ -35,6 +36,8 @@ class TlsLayer:
         self._on_failed: Failed | None = None
         self._timer: Timeout | None = None
         self._said_end = False
+        self._expects_end = False
+        """Whether TLS was stopped, and the peer has not said a byte since."""
         self._fresh = True
         """Whether what came together with the end of the handshake may still be unread."""
         self.ended = False
@@ -194,10 +197,14 @@ class TlsLayer:
         self._on_done, self._on_failed = on_done, on_failed
         self._timer = timeouts.begin(self._time_out)
         self._leg.send_raw(self.end())
+        self._expects_end = True
         self._leg.pause()
         self._leg.resume(self._wait_for_end)
 
     def _wait_for_end(self) -> None:
+        if self._clear_already:
+            self._stopped(b"")
+            return
         try:
             count = self.receive(_PIECE)
         except OSError as error:
@@ -209,9 +216,27 @@ class TlsLayer:
             if self.truncated:
                 self._fail(TlsError("the peer hung up where TLS should end", reason="tls_truncated"))
                 return
-            self._decided()
-            on_done = self._on_done
-            self._on_done = self._on_failed = None
-            self._leg.clear(self._engine.leftover())
-            if on_done:
-                on_done()
+            self._stopped(self._engine.leftover())
+
+    @property
+    def _clear_already(self) -> bool:
+        """Whether the peer takes our close_notify for the end and sends none, as curl's passive mode does.
+
+        A letter begins a command, and no TLS record. Whoever could put it there can do so behind a close_notify too.
+        """
+        if not self._expects_end:
+            return False
+        try:
+            first = self._leg.sock.recv(1, socket.MSG_PEEK)
+        except OSError:  # nothing yet, or whoever reads next hears of it
+            return False
+        self._expects_end = False
+        return first.isalpha()
+
+    def _stopped(self, leftover: bytes) -> None:
+        self._decided()
+        on_done = self._on_done
+        self._on_done = self._on_failed = None
+        self._leg.clear(leftover)
+        if on_done:
+            on_done()

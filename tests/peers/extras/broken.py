@@ -9,14 +9,14 @@ import ftplib
 import functools
 import itertools
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tests.peers.gateway import GATEWAY_PORT
 from tests.peers.servers import PASSWORD, SAMPLE, USER, make_sample
 from tests.peers.tls.ftplib_client import VERSIONS
 
 from . import servers
-from .stage import HOST, SAMPLE_URL, URL, Bench, RowError, Scene, Stage, check
+from .stage import HOST, SAMPLE_URL, URL, Bench, Daemon, Row, RowError, Scene, Stage, check
 from .tiny import LOGIN, lftp_login, secure_orders
 
 BIG = "big.bin"
@@ -96,10 +96,12 @@ def aborted(stage: Stage, version: str) -> None:
         # ftplib's `abort` sends it as urgent data, which TLS has not.
         ftp.putline("ABOR")
         connection.close()
+        # Servers differ in how many replies there are, and in which order; NOOP's is the last.
+        ftp.putline("NOOP")
         replies = [ftp.getmultiline()]
-        while replies[-1][:3] in ("426", "425", "451", "450", "522"):
+        while not replies[-1].startswith("200"):
             replies.append(ftp.getmultiline())
-        check(replies[-1][:1] == "2", f"ABOR was answered with {replies}")
+        check(any(reply[:1] == "2" for reply in replies[:-1]), f"ABOR was answered with {replies}")
     stage.logged("transfer.*RETR.*big.bin.*(failed|unknown)")
     next_session(stage, kind)
 
@@ -116,7 +118,7 @@ def left(stage: Stage, version: str) -> None:
     next_session(stage, kind)
 
 
-def next_session(stage: Stage, kind: functools.partial[ftplib.FTP_TLS]) -> None:
+def next_session(stage: Stage, kind: Callable[..., ftplib.FTP]) -> None:
     """A transfer in a new session; then nothing of the old one is left."""
     with stage.ftplib(kind) as ftp:
         fetch_sample(stage, secure_login(ftp))
@@ -141,7 +143,7 @@ def pipe_lftp(stage: Stage, version: str) -> None:
     stage.is_sample(SAMPLE)
 
 
-ROWS = {
+ROWS: dict[str, Callable[..., None]] = {
     "missing file, then a good one: curl": missing_curl,
     "missing file, then a good one: lftp": missing_lftp,
     "missing file, then a good one: ftplib passive": functools.partial(missing_ftplib, passive=True),
@@ -156,11 +158,11 @@ ROWS = {
 def scenes() -> Iterator[Scene]:
     """Every server, both versions."""
     for kind, version in itertools.product(("vsftpd", "proftpd", "pyftpdlib"), ("1.2", "1.3")):
-        rows = {name: functools.partial(row, version=version) for name, row in ROWS.items()}
+        rows: dict[str, Row] = {name: functools.partial(row, version=version) for name, row in ROWS.items()}
         yield Scene(
             f"broken {kind} {version}", secure_orders, functools.partial(_servers, kind=kind, version=version), rows
         )
 
 
-def _servers(bench: Bench, kind: str, version: str) -> list[servers.Daemon]:
+def _servers(bench: Bench, kind: str, version: str) -> list[Daemon]:
     return [servers.secure(bench, kind, version)]

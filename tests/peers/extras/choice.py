@@ -20,7 +20,7 @@ from tests.peers.servers import PASSWORD, SAMPLE, USER, Site, digest_of
 from . import servers
 from .names import FIRST, SECOND, SECOND_ADDRESS
 from .s_client import s_client
-from .stage import HOST, SAMPLE_URL, Bench, RowError, Scene, Stage, check
+from .stage import HOST, SAMPLE_URL, Bench, Daemon, Row, RowError, Scene, Stage, check
 from .stage import URL as GATEWAY_URL
 
 ROUTE = f"ftp://*@{HOST}:{GATEWAY_PORT}"
@@ -192,7 +192,7 @@ def scenes() -> Iterator[Scene]:
         SECOND: True,
         f"{SECOND_ADDRESS[4]}:{OTHER_PORT}": True,
     }
-    rows = {
+    rows: dict[str, Row] = {
         f"{client.__name__}, {USER}@{host}": functools.partial(client, host=host, second=second)
         for client in (curl, lftp, ncftp)
         for host, second in by_user.items()
@@ -203,20 +203,20 @@ def scenes() -> Iterator[Scene]:
     rows |= {f"ftplib, {word}": functools.partial(opened, command=word) for word in ("OPEN", "SITE OPEN")}
     yield Scene("choice plain", orders, functools.partial(_servers, secure=False), rows)
 
-    rows = {
+    private: dict[str, Row] = {
         f"{name}, {USER}@{host}": functools.partial(client, host=host, second=second)
         for name, client in (("curl", curl_minted), ("lftp", lftp_minted))
         for host, second in by_user.items()
     }
     for name, second in ((FIRST, False), (SECOND, True)):
-        rows[f"curl, SNI {name}"] = functools.partial(curl_named, name=name, second=second)
-        rows[f"lftp, SNI {name}"] = functools.partial(lftp_named, name=name, second=second)
-        rows[f"openssl s_client, SNI {name}"] = functools.partial(openssl_named, name=name)
-    rows[f"curl, SNI {NOWHERE} refused"] = named_foreign
-    yield Scene("choice TLS", minting_orders, functools.partial(_servers, secure=True), rows)
+        private[f"curl, SNI {name}"] = functools.partial(curl_named, name=name, second=second)
+        private[f"lftp, SNI {name}"] = functools.partial(lftp_named, name=name, second=second)
+        private[f"openssl s_client, SNI {name}"] = functools.partial(openssl_named, name=name)
+    private[f"curl, SNI {NOWHERE} refused"] = named_foreign
+    yield Scene("choice TLS", minting_orders, functools.partial(_servers, secure=True), private)
 
 
-def _servers(bench: Bench, secure: bool) -> list[servers.Daemon]:
+def _servers(bench: Bench, secure: bool) -> list[Daemon]:
     folder = bench.certificates.folder
     first = folder / "first.pem" if secure else None
     second = folder / "second.pem" if secure else None

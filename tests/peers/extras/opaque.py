@@ -13,7 +13,7 @@ from tests.peers.servers import PASSWORD, SAMPLE, USER, digest_of
 
 from . import servers
 from .names import FIRST
-from .stage import HOST, SAMPLE_URL, Bench, Scene, Stage, check
+from .stage import HOST, SAMPLE_URL, Bench, Daemon, Scene, Stage, check
 from .tiny import LOGIN, ROUTE
 
 NAMED = f"ftp://{FIRST}:{GATEWAY_PORT}"
@@ -99,5 +99,7 @@ def scenes() -> Iterator[Scene]:
     yield Scene("pass", orders, _servers, rows)
 
 
-def _servers(bench: Bench) -> list[servers.Daemon]:
-    return [servers.vsftpd(bench, certificate=bench.certificates.folder / "first.pem")]
+def _servers(bench: Bench) -> list[Daemon]:
+    # Else it waits a minute for a data connection of a client that has gone, and does not hear that it has.
+    more = "accept_timeout=1\n"
+    return [servers.vsftpd(bench, certificate=bench.certificates.folder / "first.pem", more=more)]

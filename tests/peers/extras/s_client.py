@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import threading
 
@@ -17,23 +18,29 @@ SPOKEN = (("---\n", f"USER {USER}"), ("\n331 ", f"PASS {PASSWORD}"), ("\n230 ", 
 def s_client(stage: Stage, *options: str) -> str:
     """Log in, ask for the system, leave; return all that openssl printed."""
     command = ("openssl", "s_client", "-starttls", "ftp", "-connect", f"{HOST}:{GATEWAY_PORT}", "-crlf", "-ign_eof")
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     full = stage.lab.client.command("timeout", "15", *command, *options)
     said: list[str] = []
-    with subprocess.Popen(full, text=True, bufsize=1, **pipes) as process:
+    with subprocess.Popen(
+        full, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         reader = threading.Thread(target=said.extend, args=(process.stdout,), daemon=True)
         reader.start()
         try:
             for awaited, line in SPOKEN:
-                until(lambda wanted=awaited: wanted in "".join(said), f"openssl does not show {awaited!r}")
+                until(functools.partial(shown, said, awaited), f"openssl does not show {awaited!r}")
                 process.stdin.write(f"{line}\n")
                 process.stdin.flush()
-            until(lambda: "\n221 " in "".join(said), "the server does not say goodbye")
+            until(functools.partial(shown, said, "\n221 "), "the server does not say goodbye")
         finally:
             process.stdin.close()
             process.terminate()
             reader.join()
             stage.note(f"$ {' '.join(command + options)}\n{''.join(said)}")
     return "".join(said)
+
+
+def shown(said: list[str], words: str) -> bool:
+    """Whether openssl has printed this."""
+    return words in "".join(said)

@@ -206,7 +206,7 @@ class Stage:
         return self.run("lftp", "--norc", "-d", "-c", fixed + script)
 
     @contextmanager
-    def ftplib(self, kind: type[ftplib.FTP]) -> Iterator[ftplib.FTP]:
+    def ftplib(self, kind: Callable[..., ftplib.FTP]) -> Iterator[ftplib.FTP]:
         """Let Python's ftplib speak from the client's side; what it prints goes to the transcript."""
         words = io.StringIO()
         try:

@@ -14,11 +14,11 @@ from tests.peers.processes import LabError
 from tests.peers.rig import built_lab, summary
 from tests.peers.tls.certificates import make_certificates
 
-from . import broken, ccc, choice, opaque, tiny
+from . import broken, ccc, choice, families, opaque, plain, proxied, tiny, transfer_log, trust
 from .names import name_everybody
 from .stage import Bench, RowError, Scene, Stage, staged
 
-TOPICS = (tiny, broken, ccc, opaque, choice)
+TOPICS = (tiny, broken, ccc, opaque, choice, proxied, transfer_log, trust, plain, families)
 # What clients and servers end a row with, besides what a row finds itself.
 FAILURES = (RowError, OSError, EOFError, ftplib.Error)
 
