@@ -277,8 +277,10 @@ class RelayedSession:
         if self._tls is None:
             raise TlsError("this route has no TLS", reason="no_tls")
         if side is Side.SERVER:
-            master = None if flow is self.master or self.master is None else self.master.tls
-            return self._tls.initiator(self._upstream_host, master.session(side) if master else None)
+            host, now = self._upstream_host, self.services.loop.time()
+            if flow is self.master:
+                return self._tls.master_initiator(host, now)
+            return self._tls.related_initiator(host, now, self.master.tls if self.master else None)
         return self._tls.acceptor(self._local.address, is_master=flow is self.master)
 
     def handshake_timeouts(self) -> Timeouts:

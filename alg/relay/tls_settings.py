@@ -18,6 +18,7 @@ from alg.core.addresses import Address
 from alg.core.client_hello import ClientHello
 from alg.core.errors import ConfigError, TlsError
 from alg.core.model import Side, TlsPolicy
+from alg.relay.flow_tls import FlowTls
 from alg.relay.names import own_names
 from alg.relay.tls import Acceptor, Initiator, RefusedHelloError
 from alg.settings import ClientTls, Route, ServerTls
@@ -25,6 +26,11 @@ from alg.settings import ClientTls, Route, ServerTls
 _CONTEXTS = 256
 """Minted certificates that are kept; the oldest makes place."""
 _RENEW = timedelta(days=1)
+_HOSTS = 256
+"""Upstreams whose TLS sessions are kept; there are many where clients choose."""
+_RESUMABLE = 120.0
+"""Seconds for which master flows resume the TLS session of an earlier one. Servers forget theirs after some minutes, and
+what the master flow has resumed, its related flows must be able to resume too."""
 
 
 class RouteTls:
@@ -40,6 +46,8 @@ class RouteTls:
         terminates = route.client_tls.policy in (TlsPolicy.CLIENT, TlsPolicy.REQUIRE)
         self._client = _Certificates(route) if terminates else None
         self._server = _server_context(route) if route.server_tls.policy is not TlsPolicy.NEVER else None
+        self._resumable: dict[str, tuple[ssl.SSLSession, float]] = {}
+        """By the upstream's host, the TLS session of a master flow, and when it was taken."""
         self._pins = frozenset(pin.replace(":", "").lower() for pin in route.server_tls.pins)
 
     def acceptor(self, local: Address, context: ssl.SSLContext | None = None, *, resumes: bool = False) -> Acceptor:
@@ -74,18 +82,35 @@ class RouteTls:
         name = self._route.server_tls.name or host
         return Initiator(self._server, name, session=session, is_pinned=self._is_pinned if self._pins else None)
 
+    def resumable(self, host: str, now: float) -> ssl.SSLSession | None:
+        """A TLS session with that upstream which a master flow may resume; `now` in seconds of the loop's clock."""
+        session, taken = self._resumable.get(host, (None, 0.0))
+        return session if now - taken < _RESUMABLE else None
+
+    def remember(self, host: str, session: ssl.SSLSession, now: float) -> None:
+        """Keep a TLS session for the master flows that come next."""
+        self._resumable.pop(host, None)
+        if len(self._resumable) >= _HOSTS:
+            del self._resumable[next(iter(self._resumable))]
+        self._resumable[host] = session, now
+
     def _is_pinned(self, certificate: bytes) -> bool:
         return hashlib.sha256(certificate).hexdigest() in self._pins
 
 
 class SessionTls:
-    """The TLS of one session: where related flows must resume that of the master flow, it remembers by what."""
+    """The TLS of one session: related flows resume what the master flow has agreed on."""
 
-    __slots__ = ("_context", "_route")
+    __slots__ = ("_context", "_offered", "_route", "_session")
 
     def __init__(self, route: RouteTls) -> None:
         self._route = route
         self._context: ssl.SSLContext | None = None
+        """The context of this client's TLS alone, where its related flows must resume it."""
+        self._offered: ssl.SSLSession | None = None
+        """What the master flow offered the server to resume."""
+        self._session: ssl.SSLSession | None = None
+        """What related flows resume."""
 
     def acceptor(self, local: Address, *, is_master: bool) -> Acceptor:
         """For a leg toward the client.
@@ -98,9 +123,31 @@ class SessionTls:
         resumes = not is_master and self._context is not None
         return self._route.acceptor(local, self._context, resumes=resumes)
 
-    def initiator(self, host: str, session: ssl.SSLSession | None) -> Initiator:
-        """For a leg toward the server; see `RouteTls.initiator`."""
-        return self._route.initiator(host, session)
+    def master_initiator(self, host: str, now: float) -> Initiator:
+        """For the master flow's leg toward the server; raises as `RouteTls.initiator`."""
+        self._offered, self._session = self._route.resumable(host, now), None
+        return self._route.initiator(host, self._offered)
+
+    def related_initiator(self, host: str, now: float, master: FlowTls | None) -> Initiator:
+        """For a related flow's leg toward the server; raises as `RouteTls.initiator`."""
+        if self._session is None and master is not None:
+            self._session = self._settle(host, now, master)
+        return self._route.initiator(host, self._session)
+
+    def _settle(self, host: str, now: float, master: FlowTls) -> ssl.SSLSession | None:
+        """The master flow's TLS session. With TLS 1.3 it can be resumed once its ticket has come, behind the handshake.
+
+        To ask for it leaks memory, each time (CPython gh-116810, not mended in 3.11): so it is asked for once, and not at
+        all where it is the one that was offered. Master flows resume an earlier one, for that makes it smaller, too.
+        """
+        info = master.info(Side.SERVER)
+        if info is not None and info.resumed and info.version == "TLSv1.2":
+            return self._offered
+        session = master.session(Side.SERVER)
+        if session is None or not (session.has_ticket or session.id):
+            return None
+        self._route.remember(host, session, now)
+        return session
 
 
 class _Certificates:
