@@ -20,8 +20,6 @@ _MODES = {
     DataMode.PORT: ("PORT",),
     DataMode.EPRT: ("EPRT",),
 }
-_STRICT = frozenset((DataMode.PASV, DataMode.EPSV, DataMode.PORT, DataMode.EPRT))
-"""Modes that leave no choice."""
 _OTHER_SPELLING = {"PASV": "EPSV", "EPSV": "PASV", "PORT": "EPRT", "EPRT": "PORT"}
 _UNKNOWN = (500, 501, 502, 522)
 """What servers say to a command, or to an address family, that they do not know (RFC 2428 sections 2 and 3)."""
@@ -71,7 +69,7 @@ class ServerVerbs:
 
     def refused(self, verb: str, code: int) -> bool:
         """The server has refused a command with that code; return whether to try the next one."""
-        if code not in _UNKNOWN or self._mode in _STRICT:
+        if code not in _UNKNOWN:
             return False
         self._unknown.add(verb)
         return True

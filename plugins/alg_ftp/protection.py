@@ -63,7 +63,7 @@ class Protection:
         """Whether clients can have TLS whatever the server does."""
         if not self.offered:
             return False
-        if not self._flow.connected or self._flow.server.secure:
+        if self._flow.server.secure:
             return True
         return self._flow.server.tls_policy is not TlsPolicy.CLIENT
 
