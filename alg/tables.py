@@ -83,12 +83,19 @@ def client_tls_table(value: object) -> object:
     """`tls = "mint"`, `"CERT.pem"`, `"pass"`, `"never"`: the short forms of the table."""
     if isinstance(value, str):
         return {"policy": value} if value in ("pass", "never") else {"certificate": value}
-    return value
+    return _with_tuples(value)
 
 
 def server_tls_table(value: object) -> object:
     """`tls = "client"`, `"require"`, `"never"`: the short forms of the table."""
-    return {"policy": value} if isinstance(value, str) else value
+    return {"policy": value} if isinstance(value, str) else _with_tuples(value)
+
+
+def _with_tuples(value: object) -> object:
+    """What has gone through one of ours is no JSON any more to pydantic, and a list no tuple."""
+    if not isinstance(value, dict):
+        return value
+    return {key: tuple(each) if isinstance(each, list) else each for key, each in value.items()}
 
 
 class ClientTable(SideTable):
