@@ -22,8 +22,8 @@ def client_tls(route: Route, table: ClientTlsTable, option: str | None, folder: 
     if option is not None:
         said = _as_dict(client_tls_table(option))
         if "certificate" in said:  # it comes with its own key, and with the wish to use it
-            policy = None if table.policy in ("never", "pass") else table.policy
-            said, folder = {**said, "key": None, "policy": policy}, Path()
+            kept = None if table.policy in ("never", "pass") else table.policy
+            said, folder = {**said, "key": None, "policy": kept}, Path()
         table = table.model_copy(update=said)
     certificate = table.certificate
     offers = table.policy in (None, "client", "require")
