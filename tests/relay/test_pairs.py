@@ -206,7 +206,7 @@ def test_refused_dial(run: Run, missing: str) -> None:
 
 
 def test_transfer_that_ends_after_quit(run: Run) -> None:
-    """What runs when the client says QUIT runs on; its record is written, with what is known."""
+    """What runs when the client says QUIT runs on; there is one record, written at QUIT with what is known by then."""
 
     async def work() -> None:
         async with relaying_ftp(config=PASSIVE) as rig:
@@ -226,7 +226,7 @@ def test_transfer_that_ends_after_quit(run: Run) -> None:
                     assert await inner.rest() == b" more"
                     inner.fin()
             note = await rig.notes.wait("transfer")
-            assert (note.fields["bytes"], note.fields["code"]) == (9, 226)
+            assert note.fields["code"] == 226
             await rig.at_rest()
             assert len(rig.notes.of("transfer")) == 1
 
