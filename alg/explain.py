@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from alg import certificates
 from alg.config import plugin_config
 from alg.conversation import Conversation, Step
-from alg.core.model import Side
+from alg.core.model import Side, TlsPolicy
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import TargetRules
 from alg.player import Player, differences
 from alg.registry import Registry
-from alg.settings import Settings
+from alg.settings import ClientTls, Route, ServerTls, Settings
 from alg.testing import Playbook
 
 
@@ -28,6 +29,8 @@ def settings(settings: Settings) -> Iterator[str]:
             if realm.advertise:
                 yield f"  {side.value}s: are told {realm.advertise}"
             yield f"  {side.value}s: may announce {_targets(rules)}"
+        yield from _client_tls(route.client_tls)
+        yield from _server_tls(route)
         if route.config is not None:
             yield f"  {route.config}"
     times, limits = settings.times, settings.limits
@@ -36,6 +39,58 @@ def settings(settings: Settings) -> Iterator[str]:
         f"at most {limits.sessions} sessions, {limits.sessions_per_client} of one client; "
         f"{limits.leases.per_session} leases a session, {limits.leases.per_client} a client, {limits.leases.in_all} in all"
     )
+
+
+_CLIENT_POLICIES = {
+    TlsPolicy.NEVER: "no TLS",
+    TlsPolicy.CLIENT: "TLS if they ask for it",
+    TlsPolicy.REQUIRE: "TLS is required",
+    TlsPolicy.PASS: "TLS passes untouched",
+}
+_SERVER_POLICIES = {**_CLIENT_POLICIES, TlsPolicy.CLIENT: "TLS if the client has it"}
+
+
+def _policy(tls: ClientTls | ServerTls, policies: Mapping[TlsPolicy, str]) -> str:
+    return "TLS from the first byte" if tls.implicit else policies[tls.policy]
+
+
+def _client_tls(tls: ClientTls) -> Iterator[str]:
+    yield f"  clients: {_policy(tls, _CLIENT_POLICIES)}"
+    names = ", ".join(tls.names)
+    if tls.mint:
+        yield f"  clients: see certificates of the local CA for {names or 'the upstream and this host, by their names'}"
+    elif tls.certificate is not None:
+        facts = certificates.inspect(tls.certificate, tls.key)
+        valid = certificates.show_time(facts.not_after)
+        yield f"  clients: see {tls.certificate} for {names or ', '.join(facts.names)}, valid until {valid}"
+    if tls.resumption:
+        yield "  clients: must resume their TLS session on data channels"
+
+
+def _server_tls(route: Route) -> Iterator[str]:
+    tls = route.server_tls
+    yield f"  servers: {_policy(tls, _SERVER_POLICIES)}"
+    if tls.policy is not TlsPolicy.NEVER:
+        yield f"  servers: {_verification(tls)}"
+        if tls.certificate is not None:
+            facts = certificates.inspect(tls.certificate, tls.key)
+            valid = certificates.show_time(facts.not_after)
+            yield f"  servers: are shown {tls.certificate} for {', '.join(facts.names)}, valid until {valid}"
+    if route.proxy_protocol is not None:
+        yield f"  servers: are told by PROXY protocol {route.proxy_protocol.value} who their client is"
+    if route.allowed:
+        yield f"  servers: clients may choose {', '.join(map(str, route.allowed))}"
+
+
+def _verification(tls: ServerTls) -> str:
+    pins = f"one of {len(tls.pins)} pinned certificates" if tls.pins else ""
+    if not tls.verify:
+        return f"show {pins}" if pins else "certificates are NOT verified"
+    if tls.pins and tls.ca is None:
+        return f"show {pins}"
+    name = tls.name or "their own name"
+    chain = f"a certificate for {name} by {tls.ca or 'a CA of the system'}"
+    return f"show {chain}, and {pins}" if pins else f"show {chain}"
 
 
 def reads(plugin: type[StreamPlugin[object]], side: Side) -> bool:

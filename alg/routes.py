@@ -90,10 +90,9 @@ def parse_allowed(text: str) -> AllowedUpstream:
         with contextlib.suppress(ValueError):
             return AllowedUpstream(ip_network(host), port)
         name = host.removeprefix("*.")
-        if _NAME.fullmatch(name) and "." in host and not re.fullmatch(r"[0-9.]+|0[xX].*", name):
+        is_name = _NAME.fullmatch(name) and not re.fullmatch(r"[0-9.]+|0[xX].*", name)
+        if is_name and (name == host or "." in name):  # a wildcard for a whole top-level domain covers nothing
             return AllowedUpstream(host.lower().rstrip("."), port)
-        if _NAME.fullmatch(host) and not host.isdigit():
-            return AllowedUpstream(host.lower(), port)
     raise ConfigError(f"{text!r} is no upstream; write HOST[:PORT], *.DOMAIN[:PORT] or NETWORK/BITS, e.g. 10.0.0.0/8")
 
 

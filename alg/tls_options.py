@@ -20,8 +20,11 @@ def client_tls(route: Route, table: ClientTlsTable, option: str | None, folder: 
         ConfigError: it cannot be, or a file cannot be used; the message begins with the key.
     """
     if option is not None:
-        table = table.model_copy(update=_as_dict(client_tls_table(option)))
-        folder = Path() if "certificate" in _as_dict(client_tls_table(option)) else folder
+        said = _as_dict(client_tls_table(option))
+        if "certificate" in said:  # it comes with its own key, and with the wish to use it
+            kept = None if table.policy in ("never", "pass") else table.policy
+            said, folder = {**said, "key": None, "policy": kept}, Path()
+        table = table.model_copy(update=said)
     certificate = table.certificate
     offers = table.policy in (None, "client", "require")
     implicit = table.implicit if table.implicit is not None else Side.CLIENT in route.implicit_tls

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from alg import __version__
 from alg.cli import main
+from tests import pki
 
 CONFIG = """\
 drain = 5
@@ -29,6 +30,9 @@ ftp 10.77.1.1:2121 -> 203.0.113.2:21
   clients: may announce their own address, 10.0.0.0/8, ports from 1024
   servers: data channels listen at 203.0.113.1, ports 20000-20999
   servers: may announce their own address, ports from 20
+  clients: no TLS
+  servers: TLS if the client has it
+  servers: show a certificate for their own name by a CA of the system
 """
 
 
@@ -60,6 +64,53 @@ def test_check_shows_what_would_happen(tmp_path: Path) -> None:
         "connect within 10 s, idle for 900 s at most, drain within 5 s",
         "at most 100000 sessions, 10000 of one client; 16 leases a session, 256 a client, 4096 in all",
     ]
+
+
+def test_check_shows_tls(tmp_path: Path) -> None:
+    """What clients are shown, what servers must show, who may be chosen, and what they are told."""
+    pair = pki.make("a.example.org", "*.b.example.org", to_days=30)
+    valid = f"{pair.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    (tmp_path / "cert.pem").write_bytes(pair.both)
+    (tmp_path / "ca.pem").write_bytes(pki.ca().pem)
+    (tmp_path / "alg.toml").write_text(f"""
+[routes.choice]
+route = "ftp://*@127.0.0.1:2121"
+upstreams = ["ftp.example.org", "10.0.0.0/8"]
+client = {{ tls = {{ certificate = "cert.pem", resumption = true }} }}
+[routes.choice.server]
+tls = {{ policy = "require", ca = "ca.pem", name = "x.example.org", pin = ["{"ab" * 32}"], certificate = "cert.pem" }}
+proxy_protocol = "v2"
+[routes.implicit]
+route = "ftps://192.0.2.1@127.0.0.1:990"
+client = {{ tls = "mint" }}
+server = {{ tls = {{ verify = false }} }}
+[routes.pass]
+route = "ftp://192.0.2.1@127.0.0.1:21"
+client = {{ tls = "pass" }}
+server = {{ tls = {{ pin = ["{"ab" * 32}", "{"cd" * 32}"] }} }}
+""")
+    result = alg("check", tmp_path / "alg.toml")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [line.strip() for line in result.stdout.splitlines() if "TLS" in line or "certificate" in line]
+    names = "a.example.org, *.b.example.org"
+    assert lines == [
+        "clients: TLS if they ask for it",
+        "clients: must resume their TLS session on data channels",
+        "servers: TLS is required",
+        f"servers: show a certificate for x.example.org by {tmp_path / 'ca.pem'}, and one of 1 pinned certificates",
+        "clients: TLS from the first byte",
+        "clients: see certificates of the local CA for the upstream and this host, by their names",
+        "servers: TLS from the first byte",
+        "servers: certificates are NOT verified",
+        "clients: TLS passes untouched",
+        "servers: TLS if the client has it",
+        "servers: show one of 2 pinned certificates",
+    ]
+    cert = tmp_path / "cert.pem"
+    assert f"  clients: see {cert} for {names}, valid until {valid}\n" in result.stdout
+    assert f"  servers: are shown {cert} for {names}, valid until {valid}\n" in result.stdout
+    assert "  servers: are told by PROXY protocol v2 who their client is\n" in result.stdout
+    assert "  servers: clients may choose ftp.example.org, 10.0.0.0/8\n" in result.stdout
 
 
 def test_check_of_a_wrong_file(tmp_path: Path) -> None:

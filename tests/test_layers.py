@@ -63,7 +63,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/config.py": ANY
     | {"alg.core", "alg.registry", "alg.routes", "alg.settings", "alg.tables", "alg.tls_options", "pydantic"},
     "alg/explain.py": PURE
-    | {"alg.core", "alg.testing", "alg.conversation", "alg.player", "alg.config", "alg.registry", "alg.settings"},
+    | {"alg.core", "alg.testing", "alg.conversation", "alg.player", "alg.config", "alg.registry", "alg.settings"}
+    | {"alg.certificates"},
     "alg/relay/": ANY | {"alg", "alg.core", "alg.registry", "alg.settings", "alg.certificates", "alg.authority"},
     "alg/mitm/": ANY | {"alg", "alg.core", "alg.registry", "alg.config", "alg.settings", "mitmproxy"},
     "alg/notify.py": ANY,

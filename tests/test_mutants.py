@@ -13,6 +13,7 @@ from tests.mutants.table import Mutant
 # Rows of the threat table, S1 and S2, that concern FTP; and those of the other tables that relays of any kind owe.
 ROWS = {
     *("T15", "T17", "T56", "T73", "T80", "T81", "T82", "T83", "T85", "T86"),
+    *("T22", "T23", "T67", "T68", "T69", "T108", "F05"),
     *("F01", "F02", "F03", "F07", "F08", "F11", "F13", "F14", "F20"),
     *("T01", "T02", "T03", "T04", "T05", "T06", "T07", "T08", "T09", "T14", "T16", "T18", "T19", "T20", "T21"),
     *("T28", "T29", "T30", "T31", "T57", "T58", "T59", "T60", "T61", "T62", "T63", "T64", "T70", "T71", "T72"),

@@ -131,9 +131,10 @@ class Requests:
         self._commands.append(command)
 
     def prepare_tls(self, side: Side) -> None:
-        """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread."""
+        """Ask the host for TLS on a leg, provided that nothing sent in the clear is still unread, from either side."""
         self._refuse_tls_change(side, secure=False)
-        for direction in self._directions.values():
+        in_the_clear = [self._directions[each] for each, leg in self.legs.items() if not leg.secure]
+        for direction in in_the_clear:
             if direction.stream.buffered:
                 raise ProtocolError(
                     f"the {direction.stream.side.value} sent {direction.stream.buffered} bytes before the TLS handshake",

@@ -17,13 +17,16 @@ from alg.core.model import Endpoint
 from alg.relay import sockets
 from alg.relay.dialer import Dial
 from alg.relay.services import Services
+from alg.relay.timeouts import Timeout
 from alg.settings import Route
 
 
 class Choice:
     """One choice. Calls `on_connected` or `on_failed`, once, unless it is cancelled before."""
 
-    __slots__ = ("_command", "_dial", "_entries", "_on_connected", "_on_failed", "_services", "_source", "_task")
+    __slots__ = (
+        *("_command", "_dial", "_entries", "_on_connected", "_on_failed", "_services", "_source", "_task", "_timer"),
+    )
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Choice:
         self._on_failed = on_failed
         self._dial: Dial | None = None
         self._task: asyncio.Task[None] | None = None
+        self._timer: Timeout | None = None
         self._entries = [each for each in route.allowed if each.port in (None, command.port)]
 
     def begin(self) -> None:
@@ -51,6 +55,7 @@ class Choice:
             self._connect([parse_address(host)], by_name=False)
         except ProtocolError:
             if any(not isinstance(entry.host, str) or matches(host, [entry.host]) for entry in self._entries):
+                self._timer = self._services.connect_timeouts.begin(self._time_out)
                 self._task = self._services.loop.create_task(self._resolve())
             else:
                 self._fail_soon(self._refusal("is none of the upstreams that this route allows"))
@@ -62,9 +67,17 @@ class Choice:
         except (OSError, UnicodeError) as error:
             self._on_failed(ConnectError(f"{host} cannot be resolved: {error}", reason="not_resolved"))
             return
+        finally:
+            if self._timer:
+                self._timer.cancel()
         # The resolver's numeric answer, not text from a payload.
         addresses = [sockets.endpoint_of((item[4][0], item[4][1])).address for item in found]  # type: ignore[arg-type]
         self._connect(addresses, by_name=True)
+
+    def _time_out(self) -> None:
+        on_failed, host = self._on_failed, self._command.host
+        self.cancel()
+        on_failed(ConnectError(f"{host} was not resolved in time", reason="not_resolved"))
 
     def _connect(self, addresses: Sequence[Address], *, by_name: bool) -> None:
         allowed = [address for address in addresses if self._allows(address, by_name=by_name)]
@@ -104,6 +117,8 @@ class Choice:
 
     def cancel(self) -> None:
         """Give up; nobody is called."""
+        if self._timer:
+            self._timer.cancel()
         if self._task:
             self._task.cancel()
         if self._dial:

@@ -115,6 +115,10 @@ class LegSocket:
         """Call back as if there were something to read: it is not in the socket any more."""
         self._loop.call_soon(self._read_again)
 
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back after that time; for what is rare, since each costs a timer of its own."""
+        return self._loop.call_later(seconds, callback)
+
     def _read_again(self) -> None:
         if self._on_readable is not None:
             self._on_readable()

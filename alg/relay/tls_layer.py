@@ -5,6 +5,7 @@ The leg stays the same object, so whoever holds it need not know; only what is s
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 from collections.abc import Callable
@@ -20,6 +21,9 @@ _RECORD = 16384 + 256 + 5
 _PIECE = RECEIVE_SIZE - 2 * _RECORD
 """Bytes received at once: what waited and what came fit into the buffer when they are decrypted."""
 
+_GRACE = 0.5
+"""Seconds in which the peer may be the first to say that TLS is over: lftp takes our word for the end of everything."""
+
 Done = Callable[[], None]
 Failed = Callable[[AlgError], None]
 
@@ -27,7 +31,18 @@ Failed = Callable[[AlgError], None]
 class TlsLayer:
     """What TLS adds to one leg, from the first byte of the handshake on."""
 
-    __slots__ = ("_engine", "_expects_end", "_fresh", "_leg", "_on_done", "_on_failed", "_said_end", "_timer", "ended")
+    __slots__ = (
+        "_engine",
+        "_expects_end",
+        "_fresh",
+        "_grace",
+        "_leg",
+        "_on_done",
+        "_on_failed",
+        "_said_end",
+        "_timer",
+        "ended",
+    )
 
     def __init__(self, leg: LegSocket, engine: TlsEngine) -> None:
         self._leg = leg
@@ -35,6 +50,8 @@ class TlsLayer:
         self._on_done: Done | None = None
         self._on_failed: Failed | None = None
         self._timer: Timeout | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        """Until when the peer may be the first to say that TLS is over."""
         self._said_end = False
         self._expects_end = False
         """Whether TLS was stopped, and the peer has not said a byte since."""
@@ -96,10 +113,14 @@ class TlsLayer:
         self._fail(TlsError("the peer did not complete the TLS handshake in time", reason="tls_timeout"))
 
     def _decided(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timers()
         self._leg.pause()
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._timer, self._grace):
+            if timer:
+                timer.cancel()
+        self._timer = self._grace = None
 
     def _fail(self, error: AlgError) -> None:
         self._decided()
@@ -112,9 +133,7 @@ class TlsLayer:
     def drop(self) -> None:
         """The leg is closed: nobody is to be called any more, and no deadline keeps what was."""
         self._on_done = self._on_failed = None
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timers()
 
     # Data.
 
@@ -196,10 +215,13 @@ class TlsLayer:
         """Say that TLS is over, and wait for the peer to say so too; then what it says is in the clear."""
         self._on_done, self._on_failed = on_done, on_failed
         self._timer = timeouts.begin(self._time_out)
-        self._leg.send_raw(self.end())
-        self._expects_end = True
         self._leg.pause()
         self._leg.resume(self._wait_for_end)
+        self._grace = self._leg.call_later(_GRACE, self._say_end)
+
+    def _say_end(self) -> None:
+        self._leg.send_raw(self.end())
+        self._expects_end = True
 
     def _wait_for_end(self) -> None:
         if self._clear_already:
@@ -235,6 +257,7 @@ class TlsLayer:
 
     def _stopped(self, leftover: bytes) -> None:
         self._decided()
+        self._leg.send_raw(self.end())  # unless it has been said
         on_done = self._on_done
         self._on_done = self._on_failed = None
         self._leg.clear(leftover)

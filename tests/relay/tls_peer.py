@@ -30,6 +30,7 @@ class TlsPeer(Peer):
     ) -> None:
         super().__init__(peer.sock)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.incoming.write(peer._buffer)
         self.tls = context.wrap_bio(
             self.incoming, self.outgoing, server_side=server_side, server_hostname=name, session=session
         )
