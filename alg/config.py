@@ -89,7 +89,7 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
         ),
         log_format=overrides.log_format or file.log_format or "text",
         log_level=overrides.log_level or file.log_level or "info",
-        xferlog=overrides.xferlog or (Path(file.xferlog) if file.xferlog else None),
+        xferlog=overrides.xferlog or (path.parent / file.xferlog if path and file.xferlog else None),
     )
 
 

@@ -63,7 +63,9 @@ class ServerVerbs:
         return [each for each in verbs if each not in self._unknown] or verbs
 
     def _by_families(self, verb: str, client: int, server: int) -> Sequence[str]:
-        if client != server and not (self.translation is Translation.DISABLED and client == 6):
+        if client != server and self.translation is Translation.DISABLED and client == 6:
+            return (verb,)
+        if client != server:
             return (_OTHER_SPELLING[verb],)  # RFC 6384 sections 6 and 7: an old server knows the old ones
         return (verb, _OTHER_SPELLING[verb]) if verb.startswith("E") else (verb,)
 

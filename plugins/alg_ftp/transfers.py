@@ -62,6 +62,11 @@ class Transfer:
         return unused or self.data is None or self.data.outcome is not None
 
     @property
+    def outlives_session(self) -> bool:
+        """Whether the server has done its part, and only the end of the data is still to come."""
+        return self.opened and 200 <= self.code < 300 and self.data is not None and self.data.outcome is None
+
+    @property
     def result(self) -> str:
         """`complete`, `failed`, or `unknown` where the reply or the end of the data was not seen."""
         outcome = self.data.outcome if self.data else None
@@ -155,9 +160,10 @@ class Transfers:
                 self._record(transfer)
 
     def close(self) -> None:
-        """The session is over: record what is known."""
+        """The session is over: record what is known, but wait for data that is still under way (QUIT in a transfer)."""
         for transfer in list(self._open):
-            self._record(transfer)
+            if not transfer.outlives_session:
+                self._record(transfer)
 
     def _record(self, transfer: Transfer) -> None:
         self._open.remove(transfer)

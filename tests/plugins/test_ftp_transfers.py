@@ -104,11 +104,22 @@ def test_the_data_ends_behind_the_next_command() -> None:
 
 
 def test_the_data_ends_behind_the_session() -> None:
-    """What is known at the end of the session is recorded then, once."""
+    """The record waits for data that outlives the control connection, and is written once."""
     talk = talking()
     number = passive(talk)
     ask(talk, "RETR a", "150 a", "226 a")
     ask(talk, "QUIT", "221 bye")
+    talk.end(Side.SERVER)
+    assert transfers(talk) == []
+    talk.related_ended(number, OUTCOME)
+    assert transfer(talk)["result"] == "complete"
+
+
+def test_a_session_that_ends_in_a_transfer() -> None:
+    """Where the server has not said how it went, what is known is recorded at once."""
+    talk = talking()
+    number = passive(talk)
+    ask(talk, "RETR a", "150 a")
     talk.end(Side.SERVER)
     assert transfer(talk)["result"] == "unknown"
     talk.related_ended(number, OUTCOME)

@@ -206,7 +206,7 @@ def test_refused_dial(run: Run, missing: str) -> None:
 
 
 def test_transfer_that_ends_after_quit(run: Run) -> None:
-    """What runs when the client says QUIT runs on; there is one record, written at QUIT with what is known by then."""
+    """What runs when the client says QUIT runs on; its record waits for it, and is the only one."""
 
     async def work() -> None:
         async with relaying_ftp(config=PASSIVE) as rig:
@@ -226,7 +226,7 @@ def test_transfer_that_ends_after_quit(run: Run) -> None:
                     assert await inner.rest() == b" more"
                     inner.fin()
             note = await rig.notes.wait("transfer")
-            assert note.fields["code"] == 226
+            assert (note.fields["code"], note.fields["bytes"]) == (226, len(b"some more"))
             await rig.at_rest()
             assert len(rig.notes.of("transfer")) == 1
 
