@@ -224,10 +224,10 @@ class TlsLayer:
         self._expects_end = True
 
     def _wait_for_end(self) -> None:
-        if self._clear_already:
-            self._stopped(b"")
-            return
         try:
+            if self._clear_already:
+                self._stopped(b"")
+                return
             count = self.receive(_PIECE)
         except OSError as error:
             self._fail(TlsError(f"the peer went: {error.strerror or error}", reason="tls_failed"))
@@ -250,7 +250,7 @@ class TlsLayer:
             return False
         try:
             first = self._leg.sock.recv(1, socket.MSG_PEEK)
-        except OSError:  # nothing yet, or whoever reads next hears of it
+        except (BlockingIOError, InterruptedError):
             return False
         self._expects_end = False
         return first.isalpha()
