@@ -83,8 +83,7 @@ class Requests:
         self._directions = {Side.CLIENT: self._client, Side.SERVER: self._server}
 
     def splice(self) -> None:
-        """Make both directions opaque."""
-        raise NotImplementedError
+        """Make both directions opaque: for who drives the coroutines."""
 
     def _send(self, side: Side, data: bytes) -> None:
         if not isinstance(data, bytes):
