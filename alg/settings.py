@@ -74,6 +74,9 @@ class ServerTls:
     name: str | None = None
     certificate: Path | None = None
     key: Path | None = None
+    resume: bool = True
+    """Whether related flows resume the TLS session of the master flow, as some FTP servers demand. Where they do not, it
+    may be left out: CPython leaks some kilobytes for each session that does (gh-116810)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class ServerTlsTable(_Table):
     name: str | None = None
     certificate: str | None = None
     key: str | None = None
+    resume: bool = True
 
 
 def client_tls_table(value: object) -> object:

@@ -83,6 +83,7 @@ def server_tls(
         ca=file,
         pins=table.pin,
         name=table.name,
+        resume=table.resume,
         certificate=certificate,
         key=key,
     )

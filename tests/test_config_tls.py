@@ -108,6 +108,7 @@ def test_further_keys(folder: Path) -> None:
         (FTP + 'server = { tls = "require" }', ServerTls(REQUIRE)),
         (FTP + 'server = { tls = "never" }', ServerTls(NEVER)),
         (FTP + "server = { tls = { verify = false } }", ServerTls(verify=False)),
+        (FTP + "server = { tls = { resume = false } }", ServerTls(resume=False)),
         (FTPS + 'client = { tls = "never" }', ServerTls(implicit=True)),
         (FTPS + 'client = { tls = "mint" }\nserver = { tls = "never" }', ServerTls(NEVER)),
     ],

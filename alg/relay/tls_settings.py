@@ -82,6 +82,11 @@ class RouteTls:
         name = self._route.server_tls.name or host
         return Initiator(self._server, name, session=session, is_pinned=self._is_pinned if self._pins else None)
 
+    @property
+    def resumes(self) -> bool:
+        """Whether related flows resume the TLS session of their master flow, toward the server."""
+        return self._route.server_tls.resume
+
     def resumable(self, host: str, now: float) -> ssl.SSLSession | None:
         """A TLS session with that upstream which a master flow may resume; `now` in seconds of the loop's clock."""
         session, taken = self._resumable.get(host, (None, 0.0))
@@ -130,7 +135,7 @@ class SessionTls:
 
     def related_initiator(self, host: str, now: float, master: FlowTls | None) -> Initiator:
         """For a related flow's leg toward the server; raises as `RouteTls.initiator`."""
-        if self._session is None and master is not None:
+        if self._session is None and master is not None and self._route.resumes:
             self._session = self._settle(host, now, master)
         return self._route.initiator(host, self._session)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 
 import pytest
 from alg_ftp import FtpConfig
@@ -81,6 +82,44 @@ def test_transfers_in_another_mode(run: Run, modes: tuple[str, DataMode], versio
                 assert await transfer(control, modes[0], b"RETR", protected=True) == FILE
                 await transfer(control, modes[0], b"STOR", protected=True)
                 assert far.stored == FILE
+            await rig.at_rest()
+
+    run(work())
+
+
+@VERSIONS
+def test_resumption_can_be_switched_off(run: Run, version: ssl.TLSVersion) -> None:
+    """With `resume = false` each data connection makes a whole handshake with the server."""
+
+    async def work() -> None:
+        server = replace(server_tls(), resume=False)
+        async with relaying_ftp(client_tls=client_tls(), server_tls=server) as rig:
+            async with ftps(rig, True, True, version=version) as (control, far):
+                await protect(control, b"P")
+                for _ in range(2):
+                    assert await transfer(control, "EPSV", b"RETR", protected=True) == FILE
+                assert far.resumed == [False] * 2
+            await rig.at_rest()
+
+    run(work())
+
+
+@VERSIONS
+def test_master_flows_resume_an_earlier_one(run: Run, version: ssl.TLSVersion) -> None:
+    """The control connection of a later session resumes TLS with the server; its data connections resume its own."""
+
+    async def work() -> None:
+        context = pki.server(version=version)
+        async with relaying_ftp(client_tls=client_tls(), server_tls=server_tls()) as rig:
+            for resumed in (False, True):
+                async with ftps(rig, True, True, version=version, context=context, demands_reuse=True) as (
+                    control,
+                    far,
+                ):
+                    await protect(control, b"P")
+                    assert await transfer(control, "EPSV", b"RETR", protected=True) == FILE
+                    assert isinstance(far.control, TlsPeer)
+                    assert far.control.tls.session_reused is resumed
             await rig.at_rest()
 
     run(work())
