@@ -192,8 +192,8 @@ RELAY_MUTANTS = (
         "sessions are forgotten when they are connected",
         "T82",
         SESSION,
-        "        self._begin(client, LegSocket(loop, watcher, server), machine, self.route.implicit_tls)\n        self._upstream_decided()",
-        "        self._upstream_decided()\n        self._begin(client, LegSocket(loop, watcher, server), machine, self.route.implicit_tls)",
+        "if self.flows or self._dials or self._closed",
+        "if self._dials or self._closed",
         (SESSIONS,),
     ),
     Mutant(
