@@ -204,13 +204,21 @@ class RelayedFlow(Carrier):
             # That side has said all, and misses the end of it; the other still gets what is queued.
             self.legs[side.other].when_drained(self._finish)
             return
-        reason = "tls_broken" if error.errno == errno.EPROTO else f"{side.value}_lost"
-        lost = ConnectError(f"the {side.value} is gone: {error.strerror or error}", reason=reason)
+        lost = ConnectError(f"the {side.value} is gone: {error.strerror or error}", reason=self._why_lost(side, error))
         if self._machine and not self._machine.ended:
             self._tell(ConnectionLost(side, lost))
         else:
             self.error = self.error or lost
             self._break()
+
+    def _why_lost(self, side: Side, error: OSError) -> str:
+        if error.errno == errno.EPROTO:
+            return "tls_broken"
+        tls = self.tls.info(side) if self.tls else None
+        if tls is not None and tls.version == "TLSv1.2" and side in self._ended:
+            # RFC 5246 section 7.2.1: whoever has said close_notify need not take what is said to it any more.
+            return "half_close_unsupported"
+        return f"{side.value}_lost"
 
     def _tell(self, event: Event) -> None:
         if self._machine is not None:

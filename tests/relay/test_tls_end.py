@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ssl
 
 import pytest
 
@@ -52,6 +54,28 @@ def test_half_close(run: Run, client: bool, server: bool, first: Side, version: 
             near, far = await pair(rig, client, server, version)  # type: ignore[arg-type]
             ends = (near, far) if first is Side.CLIENT else (far, near)
             await answer_to(rig, *ends)
+
+    run(work())
+
+
+@VERSIONS
+def test_half_close_that_the_peer_does_not_want(run: Run, version: ssl.TLSVersion) -> None:
+    """Under TLS 1.2 who has ended may be gone for good: the record says so. Under TLS 1.3 it is a client that was lost."""
+
+    async def work() -> None:
+        async with covering(True, False) as rig:
+            near, far = await pair(rig, True, False, version)
+            with far:
+                await near.raw(near.goodbye() if isinstance(near, TlsPeer) else b"")  # type: ignore[attr-defined]
+                assert await far.rest() == b""
+                near.reset()
+                with contextlib.suppress(ConnectionError):
+                    await far.send(DATA)
+                note = await rig.notes.wait(
+                    "half_close_unsupported" if version is ssl.TLSVersion.TLSv1_2 else "session_close"
+                )
+                assert "the client is gone" in note.message
+            await rig.at_rest()
 
     run(work())
 
