@@ -34,7 +34,6 @@ from alg.core.events import (
     DataReceived,
     EofReceived,
     Event,
-    RelatedEnded,
     TlsStarted,
     TlsStopped,
     UpstreamConnected,
@@ -59,10 +58,11 @@ class RelayedFlow(Carrier):
     """One flow between two connected sockets. Without a machine, both directions are opaque.
 
     The legs on the sides in `covered` shake hands before anything is carried. A flow whose client chooses the server
-    has one leg at first.
+    has one leg at first. `on_closed` is called when the sockets are closed; `error` then says why, if it was no orderly
+    end.
     """
 
-    __slots__ = ("_covering", "_failure", "_machine", "_owner", "tls")
+    __slots__ = ("_covering", "_failure", "_machine", "_notify_closed", "_owner", "tls")
 
     def __init__(
         self,
@@ -72,11 +72,13 @@ class RelayedFlow(Carrier):
         *,
         machine: FlowMachine | None,
         owner: FlowOwner,
+        on_closed: Callable[[RelayedFlow], None],
         covered: tuple[Side, ...] = (),
     ) -> None:
         super().__init__(loop, pool, legs)
         self._machine = machine
         self._owner = owner
+        self._notify_closed = on_closed
         self._covering = covered
         """The legs whose handshake is to be complete before anything is carried."""
         self._failure: AlgError | None = None
@@ -90,7 +92,7 @@ class RelayedFlow(Carrier):
         self._owner.flow_ended(self)
 
     def _on_closed(self) -> None:
-        self._owner.flow_closed(self)
+        self._notify_closed(self)
 
     def _timeouts(self, seconds: float) -> Timeouts:
         return self._owner.timeouts(seconds)
@@ -136,7 +138,7 @@ class RelayedFlow(Carrier):
         if self._machine is not None:
             self._machine.legs[side] = replace(self._machine.legs[side], tls=info)
         if self._failure is not None:
-            self._tell(ConnectionLost(Side.SERVER, self._failure))
+            self.tell(ConnectionLost(Side.SERVER, self._failure))
         elif not self._covering and not self._closed:
             self._begin()
 
@@ -150,7 +152,7 @@ class RelayedFlow(Carrier):
         if side is Side.SERVER and self._machine is not None:
             self._failure = error
             if Side.CLIENT not in self._covering:
-                self._tell(ConnectionLost(side, error))
+                self.tell(ConnectionLost(side, error))
             return
         if error.reason != "tls_unused":  # as a data connection is that nobody needed
             self.error = self.error or error
@@ -158,15 +160,15 @@ class RelayedFlow(Carrier):
         self._break()
 
     def _started(self, side: Side, info: TlsInfo) -> None:
-        self._tell(TlsStarted(side, info))
+        self.tell(TlsStarted(side, info))
 
     def _stopped(self, side: Side) -> None:
-        self._tell(TlsStopped(side))
+        self.tell(TlsStopped(side))
 
     def _not_started(self, side: Side, error: AlgError) -> None:
         if not isinstance(error, TlsError):
             error = TlsError(str(error), reason=error.reason)
-        self._tell(CommandFailed(side, error))
+        self.tell(CommandFailed(side, error))
 
     # From the sockets to the machine.
 
@@ -183,7 +185,7 @@ class RelayedFlow(Carrier):
             self._execute(machine.receive(event, self._loop.time()))
         elif count == 0:
             leg.pause()
-            self._tell(EofReceived(side))
+            self.tell(EofReceived(side))
 
     def _read_client(self) -> None:
         self._readable(Side.CLIENT)
@@ -206,7 +208,7 @@ class RelayedFlow(Carrier):
             return
         lost = ConnectError(f"the {side.value} is gone: {error.strerror or error}", reason=self._why_lost(side, error))
         if self._machine and not self._machine.ended:
-            self._tell(ConnectionLost(side, lost))
+            self.tell(ConnectionLost(side, lost))
         else:
             self.error = self.error or lost
             self._break()
@@ -220,13 +222,10 @@ class RelayedFlow(Carrier):
             return "half_close_unsupported"
         return f"{side.value}_lost"
 
-    def _tell(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
+        """Tell the machine what happened; also after the end, for what its related flows come to."""
         if self._machine is not None:
             self._execute(self._machine.receive(event, self._loop.time()))
-
-    def related_ended(self, event: RelatedEnded) -> None:
-        """A related flow that came through a binding of this flow is over; this one may be, too."""
-        self._tell(event)
 
     def upstream_connected(self, leg: LegSocket, event: UpstreamConnected, *, covered: bool) -> None:
         """The flow has a server now; with `covered`, TLS begins with the first byte."""
@@ -236,22 +235,18 @@ class RelayedFlow(Carrier):
         leg.on_lost = self._lost_server
         self.legs[Side.SERVER] = leg
         if not covered:
-            self._tell(event)
+            self.tell(event)
             return
         self._start_tls(
             Side.SERVER,
-            lambda info: self._tell(replace(event, leg=replace(event.leg, tls=info))),
-            lambda error: self._tell(CommandFailed(event.command, error)),
+            lambda info: self.tell(replace(event, leg=replace(event.leg, tls=info))),
+            lambda error: self.tell(CommandFailed(event.command, error)),
         )
-
-    def upstream_failed(self, event: CommandFailed) -> None:
-        """It could not be had."""
-        self._tell(event)
 
     def fail(self, error: AlgError) -> None:
         """End the flow from outside: idle, drained, or the like. The client is told in its protocol where possible."""
         if self._machine and not self._machine.ended:
-            self._tell(ConnectionLost(Side.SERVER, error))
+            self.tell(ConnectionLost(Side.SERVER, error))
         else:
             self.error = self.error or error
             self._break()

@@ -157,7 +157,7 @@ class RelayedLease:
             except BindError as error:
                 sockets.reset(sock)
                 session.write(error.reason, f"at {listener.local}: {error}")
-                self._asker.related_ended(RelatedEnded(lease.number, None))
+                self._asker.tell(RelatedEnded(lease.number, None))
                 self._close_if_used_up(listener)
                 return
             flow = RelatedFlow(session, lease, self._asker)
@@ -180,7 +180,7 @@ class RelayedLease:
             services.budget.take_related()
         except BindError as error:
             session.write(error.reason, str(error))
-            self._asker.related_ended(RelatedEnded(self._lease.number, None))
+            self._asker.tell(RelatedEnded(self._lease.number, None))
             return
         RelatedFlow(session, self._lease, self._asker).dial()
 

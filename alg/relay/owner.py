@@ -56,9 +56,6 @@ class FlowOwner(Protocol):
     def flow_ended(self, flow: RelayedFlow) -> None:
         """The flow has said its last word; what is queued may still have to leave."""
 
-    def flow_closed(self, flow: RelayedFlow) -> None:
-        """The sockets of the flow are closed; `flow.error` says why, if it was no orderly end."""
-
 
 class LeaseOwner(FlowOwner, Protocol):
     """What a lease and the flows that come through it need of their session."""

@@ -7,9 +7,8 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, replace
 
-from alg.core.commands import ConnectUpstream, OpenBinding, Record
 from alg.core.errors import AlgError
-from alg.core.events import Event, RelatedEnded
+from alg.core.events import RelatedEnded
 from alg.core.flow import FlowMachine
 from alg.core.model import Accept, Connect, Endpoint, Leg, Outcome, Side
 from alg.core.plugin import Field
@@ -21,8 +20,6 @@ from alg.relay.leg import LegSocket
 from alg.relay.machines import make_machine
 from alg.relay.owner import LeaseOwner
 from alg.relay.records import wanted
-from alg.relay.timeouts import Timeouts
-from alg.relay.tls import TlsEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class _End:
 
 
 class RelatedFlow:
-    """One related flow of a session. It owns its relayed flow for the session (`FlowOwner`)."""
+    """One related flow of a session, from its first leg to its record. It may announce further ones, as the master may."""
 
     __slots__ = ("_asker", "_began", "_dial", "_ends", "_lease", "_name", "_over", "_session")
 
@@ -114,7 +111,7 @@ class RelatedFlow:
             self._session.services.watcher.forget(end.sock.fileno())
             sockets.reset(end.sock)
         self._session.services.budget.give_related()
-        self._asker.related_ended(RelatedEnded(self._lease.number, None))
+        self._asker.tell(RelatedEnded(self._lease.number, None))
 
     # The flow.
 
@@ -137,7 +134,8 @@ class RelatedFlow:
             services.pipes,
             {side: LegSocket(services.loop, services.watcher, self._ends[side].sock) for side in Side},
             machine=machine,
-            owner=self,
+            owner=session,
+            on_closed=self._closed,
             covered=tuple(side for side in Side if expectation.plan(side).tls),
         )
         session.add_flow(flow)
@@ -165,51 +163,14 @@ class RelatedFlow:
         legs = {side: replace(self._ends[side].leg, tls_policy=route.tls_policy(side)) for side in Side}
         return make_machine(plugin, self._session.core, legs)
 
-    # `FlowOwner`: a related flow may announce further ones.
-
-    def open_binding(self, command: OpenBinding, flow: RelayedFlow) -> Event:
-        """Listen, on behalf of the session."""
-        return self._session.open_binding(command, flow)
-
-    def close_binding(self, number: int) -> None:
-        """Stop listening."""
-        self._session.close_binding(number)
-
-    def dial_binding(self, number: int) -> None:
-        """Dial both legs of a binding."""
-        self._session.dial_binding(number)
-
-    def connect_upstream(self, command: ConnectUpstream, flow: RelayedFlow) -> None:
-        """Nobody asks: a related flow has both its legs from the start."""
-        self._session.connect_upstream(command, flow)
-
-    def tls_engine(self, side: Side, flow: RelayedFlow) -> TlsEngine:
-        """TLS that resumes the session of the master flow, where it can."""
-        return self._session.tls_engine(side, flow)
-
-    def handshake_timeouts(self) -> Timeouts:
-        """The deadlines of TLS handshakes."""
-        return self._session.handshake_timeouts()
-
-    def report(self, report: Record) -> None:
-        """Write a record."""
-        self._session.report(report)
-
-    def timeouts(self, seconds: float) -> Timeouts:
-        """The deadlines of that many seconds."""
-        return self._session.timeouts(seconds)
-
-    def flow_ended(self, flow: RelayedFlow) -> None:
-        """Nothing ends with a related flow but itself."""
-
-    def flow_closed(self, flow: RelayedFlow) -> None:
-        """Record it, tell whoever announced it, and give back what it used."""
+    def _closed(self, flow: RelayedFlow) -> None:
+        """Tell whoever announced it, record it, and give back what it used."""
         services = self._session.services
         services.budget.give_related()
         from_client, from_server = (flow.legs[side].received for side in Side)
         client, server = (flow.tls.info(side) if flow.tls else None for side in Side)
         seconds = services.loop.time() - self._began
         outcome = Outcome(from_client, from_server, seconds, client, server, flow.error)
-        self._asker.related_ended(RelatedEnded(self._lease.number, outcome))
+        self._asker.tell(RelatedEnded(self._lease.number, outcome))
         flow.discard()
         self._session.related_closed(flow, self._began, self._name)

@@ -13,7 +13,6 @@ from alg.core.addresses import Address, is_this_host
 from alg.core.commands import ConnectUpstream, OpenBinding, Record
 from alg.core.errors import AlgError, BindError, ConnectError, TlsError
 from alg.core.events import CommandFailed, Event, UpstreamConnected
-from alg.core.flow import FlowMachine
 from alg.core.model import Endpoint, Leg, Side
 from alg.core.plugin import Field, StreamPlugin, refusal_words
 from alg.core.proxy_protocol import format_header
@@ -130,50 +129,36 @@ class RelayedSession:
     # The master flow.
 
     def _upstream_connected(self, server: socket.socket, target: Endpoint) -> None:
-        client = self._client_socket
-        assert client is not None
-        loop, watcher = self.services.loop, self.services.watcher
-        machine = None
-        if not self.route.is_opaque or self._tls is not None or self.route.proxy_protocol is not None:
-            self._set_client_leg(client)
+        assert self._client_socket is not None
+        if self._tls is not None or self.route.proxy_protocol is not None:  # else nobody asks for the legs
+            self._set_client_leg(self._client_socket)
             self.legs[Side.SERVER] = self._server_leg(server, target)
         self.introduce(server, None)
+        self._begin(LegSocket(self.services.loop, self.services.watcher, server), target, self.route.implicit_tls)
+
+    def _begin_without_upstream(self) -> None:
+        """The client will say where it wants to go."""
+        if self._client_socket is None:  # the relay stops
+            return
+        assert self._plugin is not None, "a route without an upstream has a plugin that chooses one"
+        self._set_client_leg(self._client_socket)
+        implicit = tuple(side for side in self.route.implicit_tls if side is Side.CLIENT)
+        self._begin(NoLeg(self.services.loop, self.services.watcher), self._local, implicit)
+
+    def _begin(self, server: LegSocket, at: Endpoint, covered: tuple[Side, ...]) -> None:
+        """The master flow, between the client and that leg; `at` is for the record."""
+        client, machine = self._client_socket, None
+        assert client is not None
         if self._plugin is not None:
             try:
                 machine = make_machine(self._plugin, self.core, self.legs)
             except AlgError as error:
-                watcher.forget(server.fileno())
                 server.close()
                 self._upstream_failed(error)
                 return
-            self._plugin = None
+        self._plugin = self._client_socket = None
         if wanted("session_open"):
-            self.write("session_open", f"{self.peer} -> {target}")
-        self._begin(client, LegSocket(loop, watcher, server), machine, self.route.implicit_tls)
-        self._upstream_decided()
-
-    def _begin_without_upstream(self) -> None:
-        """The client will say where it wants to go."""
-        client = self._client_socket
-        if client is None:  # the relay stops
-            return
-        self._set_client_leg(client)
-        assert self._plugin is not None, "a route without an upstream has a plugin that chooses one"
-        try:
-            machine = make_machine(self._plugin, self.core, self.legs)
-        except AlgError as error:
-            self._upstream_failed(error)
-            return
-        self._plugin = None
-        if wanted("session_open"):
-            self.write("session_open", f"{self.peer} -> {self._local}")
-        implicit = tuple(side for side in self.route.implicit_tls if side is Side.CLIENT)
-        self._begin(client, NoLeg(self.services.loop, self.services.watcher), machine, implicit)
-
-    def _begin(
-        self, client: socket.socket, server: LegSocket, machine: FlowMachine | None, covered: tuple[Side, ...]
-    ) -> None:
-        self._client_socket = None
+            self.write("session_open", f"{self.peer} -> {at}")
         loop, watcher = self.services.loop, self.services.watcher
         self.master = RelayedFlow(
             loop,
@@ -181,9 +166,11 @@ class RelayedSession:
             {Side.CLIENT: LegSocket(loop, watcher, client), Side.SERVER: server},
             machine=machine,
             owner=self,
+            on_closed=self._master_closed,
             covered=covered,
         )
         self.add_flow(self.master)
+        self._upstream_decided()
 
     def _set_client_leg(self, client: socket.socket) -> None:
         if self._local.address.is_unspecified:
@@ -266,7 +253,7 @@ class RelayedSession:
     def _not_chosen(self, command: ConnectUpstream, flow: RelayedFlow, error: AlgError) -> None:
         self._choice = None
         self.write(error.reason, f"{self.peer} -> {command.host}:{command.port}: {error}")
-        flow.upstream_failed(CommandFailed(command, error))
+        flow.tell(CommandFailed(command, error))
 
     def tls_engine(self, side: Side, flow: RelayedFlow) -> TlsEngine:
         """TLS for a leg of this session; related flows resume what the master flow has agreed on, where they can.
@@ -325,11 +312,12 @@ class RelayedSession:
             if flow is not self.master:
                 flow.fail(error)
 
-    def flow_closed(self, flow: RelayedFlow) -> None:
-        """A flow's sockets are closed."""
+    def _master_closed(self, flow: RelayedFlow) -> None:
+        self._records.write_close("session_close", self.peer, flow, self.services.loop.time() - self.began)
+        self._remove_flow(flow)
+
+    def _remove_flow(self, flow: RelayedFlow) -> None:
         self.flows.discard(flow)
-        if flow is self.master:
-            self._records.write_close("session_close", self.peer, flow, self.services.loop.time() - self.began)
         self._close_if_over()
 
     # Related flows.
@@ -354,9 +342,9 @@ class RelayedSession:
         flow.start()
 
     def related_closed(self, flow: RelayedFlow, began: float, name: object) -> None:
-        """A related flow is over: record it, and give its descriptors back."""
+        """A related flow is over: record it."""
         self._records.write_close("flow_close", name, flow, self.services.loop.time() - began)
-        self.flow_closed(flow)
+        self._remove_flow(flow)
 
     # The end.
 
