@@ -214,11 +214,6 @@ class Expectation:
         return tuple(side for side in Side if isinstance(self.plan(side), Accept))
 
     @property
-    def dialled(self) -> tuple[Side, ...]:
-        """The sides on which we connect."""
-        return tuple(side for side in Side if isinstance(self.plan(side), Connect))
-
-    @property
     def targets(self) -> tuple[Endpoint, ...]:
         """Where we connect, the client's side first."""
         return tuple(plan.target for plan in (self.client, self.server) if isinstance(plan, Connect))

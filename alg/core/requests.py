@@ -4,6 +4,7 @@ who misuses the API hears of it as `PluginError`. The coroutines are driven in `
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from typing import TypeAlias
 
@@ -32,7 +33,6 @@ Request: TypeAlias = Stream | int | Side | ConnectUpstream | Promise[object]
 """What a coroutine waits for: more of its stream, the binding of that number, TLS on that side (or its end), a server,
 or something that the other coroutine knows."""
 
-
 REQUESTS = (int, Side, ConnectUpstream, Promise)
 
 
@@ -48,7 +48,7 @@ class Direction:
         self.opaque = False
 
 
-class Requests:
+class Requests(ABC):
     """The state of one flow, and what its plugin may ask for."""
 
     __slots__ = (
@@ -82,6 +82,7 @@ class Requests:
         self._client, self._server = (Direction(Stream(side, self._send)) for side in Side)
         self._directions = {Side.CLIENT: self._client, Side.SERVER: self._server}
 
+    @abstractmethod
     def splice(self) -> None:
         """Make both directions opaque: for who drives the coroutines."""
 

@@ -6,6 +6,7 @@ Whoever was cut off sees a reset, or TLS without close_notify; whoever heard all
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from alg.core.errors import AlgError, TlsError
@@ -19,7 +20,7 @@ LINGER = 0.5
 """Seconds that a client is read and ignored after the last word to it, so that our close does not destroy that word."""
 
 
-class Carrier:
+class Carrier(ABC):
     """Two legs and their pumps. A subclass says what is opaque, and hears of the end by the methods of that name."""
 
     __slots__ = ("_closed", "_closing", "_ended", "_linger", "_loop", "_pool", "_pumps", "error", "legs")
@@ -36,17 +37,17 @@ class Carrier:
         self._closed = False
         self._linger: Timeout | None = None
 
+    @abstractmethod
     def _on_closing(self) -> None:
         """The flow has said its last word; what is queued may still have to leave."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _on_closed(self) -> None:
         """The sockets are closed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _timeouts(self, seconds: float) -> Timeouts:
         """The deadlines of that many seconds."""
-        raise NotImplementedError
 
     @property
     def traffic(self) -> int:

@@ -39,12 +39,13 @@ class Chooser(Protocol):
 class TlsEngine:
     """One TLS connection. `handshake` first, until it says that it is complete; then `feed`, `read_into`, `write`."""
 
-    __slots__ = ("_began", "_incoming", "_outgoing", "_ssl", "closed_by_peer", "complete", "truncated")
+    __slots__ = ("_incoming", "_outgoing", "_ssl", "closed_by_peer", "complete", "truncated", "untouched")
 
     def __init__(self) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl: ssl.SSLObject | None = None
-        self._began = False
+        self.untouched = True
+        """Whether not one byte has come from the peer."""
         self.complete = False
         """Whether the handshake is."""
         self.closed_by_peer = False
@@ -54,17 +55,12 @@ class TlsEngine:
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take in what came from the peer."""
-        self._began = True
+        self.untouched = False
         self._incoming.write(data)
 
     def feed_eof(self) -> None:
         """The peer's end of the TCP connection has come."""
         self._incoming.write_eof()
-
-    @property
-    def untouched(self) -> bool:
-        """Whether not one byte has come from the peer."""
-        return not self._began
 
     def take(self) -> bytes:
         """Give out what is to be sent to the peer."""

@@ -28,6 +28,10 @@ Done = Callable[[], None]
 Failed = Callable[[AlgError], None]
 
 
+def _nobody(*_: object) -> None:
+    """Nobody waits for it, or no longer."""
+
+
 class TlsLayer:
     """What TLS adds to one leg, from the first byte of the handshake on."""
 
@@ -47,8 +51,8 @@ class TlsLayer:
     def __init__(self, leg: LegSocket, engine: TlsEngine) -> None:
         self._leg = leg
         self._engine = engine
-        self._on_done: Done | None = None
-        self._on_failed: Failed | None = None
+        self._on_done: Done = _nobody
+        self._on_failed: Failed = _nobody
         self._timer: Timeout | None = None
         self._grace: asyncio.TimerHandle | None = None
         """Until when the peer may be the first to say that TLS is over."""
@@ -96,11 +100,8 @@ class TlsLayer:
             return
         self._leg.send_raw(self._engine.take())
         if complete:
-            self._decided()
-            on_done = self._on_done
-            self._on_done = self._on_failed = None
-            if on_done:
-                on_done()
+            on_done, _ = self._decided()
+            on_done()
         elif ended:
             self._fail(self._gone("it hung up"))
 
@@ -112,9 +113,13 @@ class TlsLayer:
     def _time_out(self) -> None:
         self._fail(TlsError("the peer did not complete the TLS handshake in time", reason="tls_timeout"))
 
-    def _decided(self) -> None:
+    def _decided(self) -> tuple[Done, Failed]:
+        """It is decided: return whom to call, once."""
         self._cancel_timers()
         self._leg.pause()
+        callbacks = self._on_done, self._on_failed
+        self._on_done = self._on_failed = _nobody
+        return callbacks
 
     def _cancel_timers(self) -> None:
         for timer in (self._timer, self._grace):
@@ -123,16 +128,13 @@ class TlsLayer:
         self._timer = self._grace = None
 
     def _fail(self, error: AlgError) -> None:
-        self._decided()
+        _, on_failed = self._decided()
         self._said_end = self.ended = True  # neither sends nor reads anything any more
-        on_failed = self._on_failed
-        self._on_done = self._on_failed = None
-        if on_failed:
-            on_failed(error)
+        on_failed(error)
 
     def drop(self) -> None:
         """The leg is closed: nobody is to be called any more, and no deadline keeps what was."""
-        self._on_done = self._on_failed = None
+        self._on_done = self._on_failed = _nobody
         self._cancel_timers()
 
     # Data.
@@ -225,7 +227,7 @@ class TlsLayer:
 
     def _wait_for_end(self) -> None:
         try:
-            if self._clear_already:
+            if self._goes_on_in_the_clear():
                 self._stopped(b"")
                 return
             count = self.receive(_PIECE)
@@ -240,9 +242,8 @@ class TlsLayer:
                 return
             self._stopped(self._engine.leftover())
 
-    @property
-    def _clear_already(self) -> bool:
-        """Whether the peer takes our close_notify for the end and sends none, as curl's passive mode does.
+    def _goes_on_in_the_clear(self) -> bool:
+        """Look whether the peer takes our close_notify for the end and sends none, as curl's passive mode does.
 
         A letter begins a command, and no TLS record. Whoever could put it there can do so behind a close_notify too.
         """
@@ -256,10 +257,7 @@ class TlsLayer:
         return first.isalpha()
 
     def _stopped(self, leftover: bytes) -> None:
-        self._decided()
+        on_done, _ = self._decided()
         self._leg.send_raw(self.end())  # unless it has been said
-        on_done = self._on_done
-        self._on_done = self._on_failed = None
         self._leg.clear(leftover)
-        if on_done:
-            on_done()
+        on_done()

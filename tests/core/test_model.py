@@ -94,7 +94,6 @@ def test_the_usual_expectation_accepts_on_one_side_and_connects_on_the_other(ori
     """It is used once, within a minute, by the origin's peer, and nobody looks into it."""
     usual = Expectation.usual(origin, TARGET)
     assert usual.accepted == (origin,)
-    assert usual.dialled == (origin.other,)
     assert Accept() == usual.plan(origin)
     assert Connect(TARGET) == usual.plan(origin.other)
     assert usual.targets == (TARGET,)
@@ -106,4 +105,3 @@ def test_where_both_legs_are_accepted_there_is_no_target() -> None:
     both = Expectation(Accept(), Accept())
     assert both.accepted == tuple(Side)
     assert not both.targets
-    assert not both.dialled

@@ -101,11 +101,11 @@ def test_whatever_is_said_nothing_raises_and_nothing_is_opened_for_a_stranger(
         if hold and len(talk.expectations) > len(talk.listeners) and not talk.closed:
             talk.answer()
     for expectation in talk.expectations:
-        for side in expectation.dialled:
+        for side in Side:
             plan = expectation.plan(side)
-            assert isinstance(plan, Connect)
-            assert plan.target.address == talk.legs[side].peer.address
-            assert plan.target.port >= 1024
+            if isinstance(plan, Connect):
+                assert plan.target.address == talk.legs[side].peer.address
+                assert plan.target.port >= 1024
     assert len(talk.leases) <= 1
     assert b"10.77.2.2" not in talk.to_client
     for line in talk.to_server.split(b"\n")[:-1]:

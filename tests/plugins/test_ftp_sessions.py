@@ -100,11 +100,11 @@ def check_bindings(talk: Playbook) -> None:
     """Nobody is connected to but the peers, and there is one data connection at a time."""
     assert len(talk.leases) <= 1
     for expectation in talk.expectations:
-        for side in expectation.dialled:
+        for side in Side:
             plan = expectation.plan(side)
-            assert isinstance(plan, Connect)
-            assert plan.target.address == talk.legs[side].peer.address
-            assert plan.target.port >= 1024
+            if isinstance(plan, Connect):
+                assert plan.target.address == talk.legs[side].peer.address
+                assert plan.target.port >= 1024
     for lease in talk.leases:
         for side, sources in lease.sources.items():
             assert sources == (talk.legs[side].peer.address,)
