@@ -17,6 +17,9 @@ from tests.conftest import Run, open_descriptors
 from tests.relay.peers import CLIENT, DEADLINE, OTHER, SERVER, Host, Peer, refused
 from tests.relay.rig import FtpPair, Rig, relaying, relaying_ftp
 
+SOON = 0.5
+"""Seconds of all deadlines that a session of FTP begins here; that of the last words (LINGER) is the same."""
+
 
 @contextmanager
 def hanging_up(host: Host) -> Iterator[None]:
@@ -124,6 +127,13 @@ async def by_control_reset(ftp: FtpPair, client: Peer, server: Peer) -> None:
     await ftp.server.until_cut()
 
 
+async def deadlines_gone_by(rig: Rig) -> None:
+    """Wait until the deadlines that were begun so far have come: one that is begun now comes behind all of them."""
+    gone_by = asyncio.Event()
+    rig.relay.services.timeouts(SOON).begin(gone_by.set)
+    await gone_by.wait()
+
+
 ENDS: list[Callable[[FtpPair, Peer, Peer], Awaitable[None]]] = [
     *(by_quit, by_abort, by_data_fin, by_data_reset, by_control_fin, by_control_reset)
 ]
@@ -148,7 +158,7 @@ def test_ends_in_the_middle_of_a_transfer(run: Run) -> None:
 
     async def work() -> None:
         # Deadlines that were cancelled are forgotten when they would have come: soon, here.
-        async with relaying_ftp(config=FtpConfig(data_lifetime=0.5), times=Times(connect=0.5)) as rig:
+        async with relaying_ftp(config=FtpConfig(data_lifetime=SOON), times=Times(connect=SOON)) as rig:
             rig.notes.keep = 0
             for end in ENDS:
                 await cycle(rig, end)
@@ -158,10 +168,12 @@ def test_ends_in_the_middle_of_a_transfer(run: Run) -> None:
             try:
                 for end in ENDS * 5:
                     await cycle(rig, end)
+                await deadlines_gone_by(rig)
                 gc.collect()
                 before, _ = tracemalloc.get_traced_memory()
                 for end in ENDS * 28:
                     await cycle(rig, end)
+                await deadlines_gone_by(rig)
                 gc.collect()
                 after, _ = tracemalloc.get_traced_memory()
             finally:
