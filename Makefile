@@ -13,10 +13,10 @@ READY  := $(VENV)/.ready
 $(READY): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,lint,speed,tls]' hatchling; \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,lint,speed,tls,mitmproxy]' hatchling; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint,speed,tls]' hatchling; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint,speed,tls,mitmproxy]' hatchling; \
 	fi
 	@touch $@
 
