@@ -113,6 +113,11 @@ class Gateway:
         self.services.records.append(error.reason)
         LOGGER.warning("alg: %s %s", error.reason, error)
 
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """A client asks for an address of ours that stands for a server's of the other family: lead it there."""
+        if (target := self.services.aliased(data.client, data.server)) is not None:
+            data.server.address = str(target.address), target.port
+
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """A server may speak first, or nobody ever: be asked for the layer before the first byte."""
         handler = compat.handler_of(data.client)

@@ -225,6 +225,8 @@ async def proxying(
         lasting = asyncio.all_tasks()
         mitm = Mitm(master, gateway, server, watcher, News())
         LOGGER.addHandler(mitm.news)
+        level = LOGGER.level
+        LOGGER.setLevel(logging.INFO)
         try:
             yield mitm
         finally:
@@ -237,6 +239,7 @@ async def proxying(
             master.shutdown()
             await running
             LOGGER.removeHandler(mitm.news)
+            LOGGER.setLevel(level)
             assert not gateway.services.sessions, "a session is left"
             assert taken == 0, "ports of leases were not given back"
 
