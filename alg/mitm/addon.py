@@ -38,6 +38,7 @@ class Gateway:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.services = Services(registry or Registry())
+        self._running = False
 
     @property
     def records(self) -> list[str]:
@@ -57,12 +58,17 @@ class Gateway:
             try:
                 self.services.settings = options.parse(ctx.options, self.services.registry)
             except ConfigError as error:
-                raise exceptions.OptionsError(f"alg: {error}") from None
+                if self._running:
+                    raise exceptions.OptionsError(f"alg: {error}") from None
+                # An exception would be shown with its traceback; an error that is logged at start ends mitmproxy too.
+                for line in str(error).splitlines():
+                    LOGGER.error("alg: %s", line)  # noqa: TRY400
         if "connection_strategy" in updated and ctx.options.connection_strategy == "lazy":
             LOGGER.warning("alg: %s", _NEEDS_EAGER)
 
     def running(self) -> None:
         """All addons are there: be asked in time, and say what mitmproxy is not known to do well."""
+        self._running = True
         compat.go_before_next_layer(self)
         if warning := compat.version_warning():
             LOGGER.warning("alg: %s", warning)
