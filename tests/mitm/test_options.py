@@ -138,6 +138,16 @@ def test_a_bad_change_changes_nothing() -> None:
         assert list(gateway.services.settings.by_port) == [2121]
 
 
+def test_rewriting_for_clients_of_a_proxy_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """They would reach our listeners through us."""
+    gateway = Gateway(REGISTRY)
+    with caplog.at_level(logging.WARNING), loaded(gateway) as context:
+        context.configure(gateway, mode=["reverse:tcp://127.0.0.1:21"], alg_policy="rewrite")
+        assert caplog.text == ""
+        context.configure(gateway, mode=["socks5@1080"], alg_policy="rewrite")
+        assert "set alg_policy=auto" in caplog.text
+
+
 def test_lazy_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     """It is not an error: other connections may be meant."""
     gateway = Gateway(REGISTRY)
