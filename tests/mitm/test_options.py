@@ -13,8 +13,10 @@ from mitmproxy.test import taddons
 
 from alg.core.model import Side, TlsPolicy
 from alg.mitm.addon import Gateway
+from alg.mitm.options import OPTIONS
 from alg.mitm.settings import MitmSettings, Policy
 from tests.mitm.rig import REGISTRY
+from tests.test_docs import README, block
 
 
 @contextmanager
@@ -107,6 +109,14 @@ def test_a_file_for_each_plugin(tmp_path: Path) -> None:
     assert str(treatment.realms[Side.SERVER].ports) == "20000-20999"
     assert str(treatment.targets[Side.SERVER].networks[0]) == "10.0.0.0/8"
     assert "read-only" in repr(treatment.config)
+
+
+def test_the_file_of_the_readme(tmp_path: Path) -> None:
+    """Every key in it exists, and every option is in its table."""
+    path = tmp_path / "alg.toml"
+    path.write_text(block("toml", "[ftp.options]"))
+    assert settings(alg_config=str(path)).by_port[21].tls[Side.CLIENT] is TlsPolicy.REQUIRE
+    assert [each.name for each in OPTIONS if f"`{each.name}`" not in README] == []
 
 
 @pytest.mark.parametrize(
