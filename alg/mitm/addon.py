@@ -159,6 +159,11 @@ class Gateway:
         words = refusal_words(make_plugin(treatment.plugin, treatment.config), error)
         compat.say(handler, data.client, words)
 
+    def client_disconnected(self, client: Client) -> None:
+        """A connection is over, in whatever way."""
+        if (layer := self.services.layers.pop(client.id, None)) is not None:
+            layer.gone()
+
     async def alg_lease(self, request: LeaseRequest) -> None:
         """Listen for an expectation; another addon may refuse it."""
         if not request.refused:

@@ -349,10 +349,16 @@ class FlowLayer(MessagesLayer):
 
     def _over(self) -> Commands:
         """The flow has said its last word: tell its session, and whoever looks."""
+        if not self._is_over:
+            self.gone()
+            yield from self._show_end()
+
+    def gone(self) -> None:
+        """Nobody can say anything any more; the second time nothing happens. The last resort where mitmproxy drops a
+        connection without a word."""
         if self._is_over:
             return
         self._is_over = self._closing = True
         self.session.flow_ended(self, self.error)
         if self._on_closed is not None:
             self._on_closed(self)
-        yield from self._show_end()

@@ -222,12 +222,11 @@ class LegsLayer(Layer, ABC):
 
     def _give(self, side: Side, command: commands.Command) -> Commands:
         tunnel = self._tunnels.get(side)
-        if tunnel is None:
-            yield command
+        closes = isinstance(command, commands.CloseConnection)
+        if tunnel is None or (closes and not tunnel.established):
+            yield command  # a handshake that is not over is not waited for
         elif not tunnel.failed:
             yield from tunnel.say(command)
-        elif isinstance(command, commands.CloseConnection):
-            yield command
 
     def _send_eof(self, side: Side, *, truncated: bool = False) -> Commands:
         """Tell that side that nothing more will come; `truncated`: without saying so within TLS."""

@@ -52,6 +52,8 @@ class Services:
         """Those that are open."""
         self.records: deque[str] = deque(maxlen=_RECORDS_KEPT)
         """The reasons of the newest records."""
+        self.layers: dict[str, FlowLayer] = {}
+        """Those of all connections that were claimed, by mitmproxy's number of the client's connection."""
         self._numbers = 0
         self._pools: dict[tuple[Address, PortRange], PortPool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,6 +105,7 @@ class Services:
             plugin=make_plugin(treatment.plugin, treatment.config),
             covered=tuple(Side) if treatment.implicit else (),
         )
+        self.layers[context.client.id] = session.master
         return session.master
 
     def session_began(self, session: MitmSession) -> None:
@@ -141,6 +144,7 @@ class Services:
             covered=lease.covered,
             on_closed=lambda closed: session.tell_related_over(lease.asker, lease.lease.number, closed.outcome),
         )
+        self.layers[context.client.id] = layer
         session.claim(layer)
         return layer
 

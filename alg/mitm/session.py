@@ -93,6 +93,7 @@ class MitmSession:
         self.core = Session(self.number, legs[Side.CLIENT].peer.address, self.services.gate, targets)
         self.services.session_began(self)
         layer.flow.metadata["alg"] = self._metadata("control")
+        layer.flow.comment = f"{self.name} control"
         self.write("session_open", f"{legs[Side.CLIENT].peer} -> {legs[Side.SERVER].peer}")
 
     def _metadata(self, role: str) -> dict[str, str | int]:
@@ -105,7 +106,7 @@ class MitmSession:
     def claim(self, layer: FlowLayer) -> None:
         """A related flow begins: show whose it is."""
         layer.flow.metadata["alg"] = self._metadata("data" if layer.plugin is None else "related")
-        layer.flow.comment = f"{self.name} {layer.name}"
+        layer.flow.comment = f"{self.name} {layer.flow.metadata['alg']['role']}"
         self.flows.add(layer)
         self.write("flow_open", layer.name)
 
@@ -206,7 +207,7 @@ class MitmSession:
         self.write(report.reason, report.message)
         flow = layer.flow
         if report.reason == "transfer" and self._last_related is not None:
-            self._comment(self._last_related, report.message)
+            self._comment(self._last_related, f"{self.name} {report.message}", first=True)
         elif report.reason != "transfer":
             self._comment(flow, f"{report.reason} {report.message}")
 
@@ -214,9 +215,14 @@ class MitmSession:
         number = report.number
         return number in self._leases and self._leases[number].watched is not None
 
-    def _comment(self, flow: TCPFlow, line: str) -> None:
-        lines = [each for each in flow.comment.splitlines() if each]
-        flow.comment = "\n".join([*lines, printable(line)][-_COMMENT_LINES:])
+    def _comment(self, flow: TCPFlow, line: str, *, first: bool = False) -> None:
+        """Add a line to a flow's comment. Lists show the first one only: whose flow it is, or which file."""
+        head, *rest = flow.comment.splitlines()
+        if first:
+            head = printable(line)
+        else:
+            rest.append(printable(line))
+        flow.comment = "\n".join([head, *rest[-_COMMENT_LINES:]])
         ctx.master.addons.trigger(UpdateHook([flow]))
 
     def write(self, reason: str, message: str) -> None:

@@ -59,6 +59,8 @@ class _Inside(Layer):
         super().__init__(context)
         context.layers.remove(self)  # nobody's parent
         self._news = news
+        self.said_goodbye = False
+        """Whether close_notify came."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, _Say):
@@ -66,6 +68,7 @@ class _Inside(Layer):
         elif isinstance(event, events.DataReceived):
             self._news.append(Received(event.data))
         elif isinstance(event, events.ConnectionClosed):
+            self.said_goodbye = True
             self._news.append(Ended(truncated=False))
 
 
@@ -81,10 +84,13 @@ class _Closing:
 
     conn: Connection
     tls: SSL.Connection
+    inside: _Inside
     tunnel_state: TunnelState
 
     news: list[News]
     _event_queue: list[events.Event]
+    failed = False
+    """Whether the handshake failed: nothing can be said within."""
     _said_goodbye = False
 
     def start_tls(self) -> Commands:
@@ -100,17 +106,20 @@ class _Closing:
     def _handshake_finished(self, err: str | None) -> Commands:
         self.news.append(Shaken(_error(err) if err else None))
         if err:
+            self.failed = True
             self._event_queue.clear()  # what waited to be encrypted never will be
         yield from super()._handshake_finished(err)  # type: ignore[misc]
 
     def receive_close(self) -> Commands:
-        # Without close_notify nobody knows whether more was to come (RFC 8446 section 6.1).
-        if not self.tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+        # Without close_notify nobody knows whether more was to come (RFC 8446 section 6.1). What OpenSSL calls a received
+        # shutdown may also have been an alert.
+        if not self.inside.said_goodbye:
             self.news.append(Ended(truncated=True))
         yield from ()
 
     def send_close(self, command: commands.CloseConnection) -> Commands:
-        if self.tls and self.tunnel_state is TunnelState.OPEN and not self._said_goodbye:
+        # Also to a peer that has ended: it hears that we have said all (its own end makes mitmproxy's tunnel `CLOSED`).
+        if self.established and not self.failed and not self._said_goodbye:
             self._said_goodbye = True
             with contextlib.suppress(SSL.Error):
                 self.tls.shutdown()
@@ -126,11 +135,6 @@ class _Closing:
     def silence(self) -> None:
         """Whatever comes: never say goodbye, since more was to come."""
         self._said_goodbye = True
-
-    @property
-    def failed(self) -> bool:
-        """Whether the handshake failed, or the peer is gone: nothing can be said any more."""
-        return self.tunnel_state is TunnelState.CLOSED
 
     def say(self, command: commands.Command) -> Iterator[commands.Command]:
         """Give a command from within the tunnel: data is encrypted, a close says goodbye. Waits for the handshake."""
@@ -166,7 +170,7 @@ class ClientTunnel(_Closing, ClientTLSLayer):
         context.layers.remove(self)
         self.server_tls_available = server_first
         self.news = news
-        self.child_layer = _Inside(context, news)
+        self.child_layer = self.inside = _Inside(context, news)
 
 
 class ServerTunnel(_Closing, ServerTLSLayer):
@@ -176,7 +180,7 @@ class ServerTunnel(_Closing, ServerTLSLayer):
         super().__init__(context)
         context.layers.remove(self)
         self.news = news
-        self.child_layer = _Inside(context, news)
+        self.child_layer = self.inside = _Inside(context, news)
         self._resume = resume
 
     def start_tls(self) -> Commands:

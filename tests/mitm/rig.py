@@ -205,15 +205,19 @@ async def proxying(
     *modes: str,
     addons: tuple[object, ...] = (),
     server_port: int | None = None,
+    folder: str | None = None,
     options: Mapping[str, object] | None = None,
 ) -> AsyncIterator[Mitm]:
-    """A mitmproxy with these modes (`{port}` stands for the server's port; default: a reverse proxy to it)."""
+    """A mitmproxy with these modes (`{port}` stands for the server's port; default: a reverse proxy to it).
+
+    Its CA lies in `folder`, if that is given.
+    """
     server = await Server().open()
     port = server_port or server.port
     specs = [mode.format(port=port) for mode in modes or ("reverse:tcp://127.0.0.1:{port}@127.0.0.1:0",)]
-    with confdir() as folder:
+    with confdir(folder) as kept:
         master = DumpMaster(
-            Options(confdir=folder, mode=specs), asyncio.get_running_loop(), with_termlog=False, with_dumper=False
+            Options(confdir=kept, mode=specs), asyncio.get_running_loop(), with_termlog=False, with_dumper=False
         )
         gateway, watcher = Gateway(REGISTRY), Watcher()
         master.addons.add(gateway, watcher, *addons)
@@ -256,7 +260,10 @@ class _Ready:
 
 
 @contextlib.contextmanager
-def confdir() -> Iterator[str]:
-    """A folder for mitmproxy's CA."""
-    with tempfile.TemporaryDirectory(prefix="alg-") as folder:
+def confdir(folder: str | None) -> Iterator[str]:
+    """That folder, or a new one."""
+    if folder is not None:
         yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="alg-") as made:
+        yield made

@@ -63,12 +63,12 @@ def test_passive_download(run: Run) -> None:
                 *((False, b"220 "), (True, b"PASV"), (False, b"227 ")),
                 *((True, b"RETR"), (False, b"150 "), (False, b"226 ")),
             ]
-            assert control.comment.startswith("rewrite 227 127.0.0.1:")
+            assert control.comment.startswith("ftp#1 control\nrewrite 227 127.0.0.1:")
             assert control.metadata["alg"]["role"] == "control"
             assert [message.content for message in data.messages] == [b"some data"]
             assert data.metadata["alg"] | {"session": 1} == {"protocol": "ftp", "session": 1, "role": "data"}
             assert "0 bytes up, 9 bytes down" in data.comment
-            assert "RETR 'file': 9 bytes" in data.comment
+            assert data.comment.startswith("ftp#1 '' RETR 'file': 9 bytes in ")
             assert mitm.watcher.ended == [data]
 
     run(work())

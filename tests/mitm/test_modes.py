@@ -16,9 +16,9 @@ SOCKS, CONNECT = "socks5@127.0.0.1:0", "regular@127.0.0.1:0"
 MODES = pytest.mark.parametrize("mode", [SOCKS, CONNECT], ids=["socks5", "CONNECT"])
 
 
-async def tunnel(mitm: Mitm, mode: str, port: int) -> Peer:
+async def tunnel(mitm: Mitm, mode: str, port: int, source: str = HOST) -> Peer:
     """A client that was led to a port of this host."""
-    client = await mitm.connect()
+    client = await mitm.connect(source=source)
     if mode == SOCKS:
         client.say(b"\x05\x01\x00")
         await client.hear(b"\x05\x00")
@@ -116,6 +116,32 @@ def test_other_connections_are_none_of_ours(run: Run) -> None:
             server.say(b"hello")
             await client.hear(b"hello")
             assert "alg" not in mitm.flows[-1].metadata
+
+    run(work())
+
+
+def test_a_stranger_does_not_come_through_a_lease(run: Run) -> None:
+    """T16: whoever asks for an announced port from elsewhere gets what mitmproxy gives him, and uses nothing up."""
+
+    async def work() -> None:
+        async with proxying(SOCKS) as mitm:
+            client = await tunnel(mitm, SOCKS, mitm.server.port)
+            server = await mitm.server.accept()
+            server.say(b"220 ready\r\n")
+            await client.hear(b"220 ready\r\n")
+            data = await mitm.listen()
+            client.say(b"EPSV\r\n")
+            await server.hear(b"EPSV\r\n")
+            server.say(b"229 (|||%d|)\r\n" % data.port)
+            await client.line()
+            stranger = await tunnel(mitm, SOCKS, data.port, source="127.0.0.7")
+            (await data.accept()).say(b"x")
+            await stranger.hear(b"x")
+            assert "alg" not in mitm.flows[-1].metadata
+            receiver = await tunnel(mitm, SOCKS, data.port)
+            (await data.accept()).say(b"y")
+            await receiver.hear(b"y")
+            assert mitm.flows[-1].metadata["alg"]["role"] == "data"
 
     run(work())
 

@@ -32,6 +32,8 @@ class Server:
     demands_reuse: bool = False
     said: list[bytes] = field(default_factory=list)
     """All commands, without their line ends."""
+    cuts: bool = False
+    """Whether data connections end in the middle, without close_notify where they are TLS."""
     stored: bytes = b""
     resumed: list[bool] = field(default_factory=list)
     """Whether each data connection resumed a TLS session."""
@@ -81,6 +83,10 @@ class Server:
                 await self.control.send(b"522 SSL connection failed: session reuse required\r\n")
                 return
         with data:
+            if self.cuts:
+                await data.send(FILE[:1000])
+                data.cut() if isinstance(data, TlsPeer) else data.reset()
+                return
             if verb == b"STOR":
                 self.stored = await data.rest()
             else:
