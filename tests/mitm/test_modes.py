@@ -138,6 +138,7 @@ def test_a_stranger_does_not_come_through_a_lease(run: Run) -> None:
             (await data.accept()).say(b"x")
             await stranger.hear(b"x")
             assert "alg" not in mitm.flows[-1].metadata
+            assert "wrong_peer" not in mitm.gateway.records  # it did not come for the lease
             receiver = await tunnel(mitm, SOCKS, data.port)
             (await data.accept()).say(b"y")
             await receiver.hear(b"y")

@@ -26,7 +26,7 @@ from tests.mutants.tls import TLS_MUTANTS
 EVERY = (*MUTANTS, *CORE_MUTANTS, *RELAY_MUTANTS, *TLS_MUTANTS, *FTPS_MUTANTS, *CODEC_MUTANTS, *MITM_MUTANTS)
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("alg", "plugins", "tests", "fixtures", "pyproject.toml")
+PARTS = ("alg", "plugins", "tests", "fixtures", "pyproject.toml", "README.md")
 TIMEOUT = 300.0
 """Seconds for one run of pytest."""
 
