@@ -1,0 +1,46 @@
+"""The hosts that the suite runs against, and the one table of what a host cannot do at all, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tests.conformance import mitm
+from tests.conformance.memory import MemoryStage
+from tests.conformance.relay import RelayStage
+from tests.conformance.stage import Stage
+
+OpenStage: TypeAlias = Callable[[], AbstractAsyncContextManager[Stage]]
+
+
+@dataclass(frozen=True)
+class HostKind:
+    """A host by name: how its stage is made, and why there is none, if so."""
+
+    name: str
+    open_stage: OpenStage
+    missing: str = ""
+
+
+HOSTS = (
+    HostKind("memory", MemoryStage),
+    HostKind("relay", RelayStage),
+    HostKind("mitmproxy", mitm.MitmStage, mitm.MISSING),
+)
+
+
+@dataclass(frozen=True)
+class Cannot:
+    """A case that a host cannot play."""
+
+    why: str
+    probe: bool = True
+    """Whether it is played all the same: it must fail then, or this entry is out of date."""
+
+
+CANNOT: dict[tuple[str, str], Cannot] = {
+    ("memory", "ports-are-hard-to-guess"): Cannot("a playbook's listeners are those that its author gives it"),
+    ("memory", "leases-of-a-client-are-capped"): Cannot("a playbook is a gateway of its own, with one session"),
+}

@@ -1,0 +1,108 @@
+"""Cases about TLS in the middle of a session: semantic 5 of the design's section 4. `start_tls` is a barrier."""
+
+from __future__ import annotations
+
+import asyncio
+
+from alg.core.model import Side
+from tests.conformance.plugins import Securing
+from tests.conformance.stage import Stage, Terms
+from tests.conformance.steps import case, finish, hears, says
+
+CLIENT, SERVER = Terms(tls=(Side.CLIENT,)), Terms(tls=(Side.SERVER,))
+BOTH = Terms(tls=(Side.CLIENT, Side.SERVER))
+
+
+@case("4.5")
+async def tls_begins_on_the_leg_of_the_client(stage: Stage) -> None:
+    """In the middle of the stream, after a word in the clear; the server's leg stays in the clear."""
+    client, server = await stage.begin(Securing, CLIENT)
+    await says(client, server, b"in the clear\n")
+    await client.send(b"tls client\n")
+    await hears(client, b"go\n")
+    await client.start_tls()
+    await hears(client, b"done\n")
+    await client.send(b"secure\n")
+    await hears(client, b"secure: client\n")
+    await says(client, server, b"up\n")
+    await says(server, client, b"down\n")
+    await finish(client, server)
+    await stage.over()
+
+
+@case("4.5")
+async def tls_begins_on_the_leg_of_the_server(stage: Stage) -> None:
+    """We are its TLS client; the client's leg stays in the clear."""
+    client, server = await stage.begin(Securing, SERVER)
+    await says(server, client, b"in the clear\n")
+    await client.send(b"tls server\n")
+    await asyncio.gather(server.start_tls(), hears(client, b"done\n"))
+    await client.send(b"secure\n")
+    await hears(client, b"secure: server\n")
+    await says(client, server, b"up\n")
+    await says(server, client, b"down\n")
+    await finish(client, server)
+    await stage.over()
+
+
+@case("4.5")
+async def tls_begins_on_both_legs(stage: Stage) -> None:
+    """The server's first, as FTPS has it."""
+    client, server = await stage.begin(Securing, BOTH)
+    await says(client, server, b"in the clear\n")
+
+    async def client_shakes() -> None:
+        await client.send(b"tls server client\n")
+        await hears(client, b"go\n")
+        await client.start_tls()
+        await hears(client, b"done\n")
+
+    await asyncio.gather(client_shakes(), server.start_tls())
+    await client.send(b"secure\n")
+    await hears(client, b"secure: client server\n")
+    await says(client, server, b"up\n")
+    await says(server, client, b"down\n")
+    await finish(client, server)
+    await stage.over()
+
+
+@case("4.5")
+async def tls_is_refused_behind_bytes_of_the_client(stage: Stage) -> None:
+    """What was pipelined in the clear behind the command must never count as said within TLS."""
+    client, server = await stage.begin(Securing, CLIENT)
+    await client.send(b"tls client\nsecret\n")
+    heard, _ = await server.rest()
+    assert heard == b"", heard
+    told, _ = await client.rest()
+    assert told in (b"", b"go\n"), told
+    await stage.recorded("bytes_before_tls")
+    await stage.over()
+
+
+@case("4.5")
+async def tls_is_refused_behind_bytes_of_the_server(stage: Stage) -> None:
+    """Half a line of the server's, in the clear, is unread when TLS is to begin."""
+    client, server = await stage.begin(Securing, SERVER)
+    await server.send(b"line\nsecret")
+    await hears(client, b"line\n")
+    await client.send(b"tls server\n")
+    told, _ = await client.rest()
+    assert told == b"", told
+    heard, _ = await server.rest()
+    assert heard == b"", heard
+    await stage.recorded("bytes_before_tls")
+    await stage.over()
+
+
+@case("4.5")
+async def tls_on_one_leg_is_refused_behind_bytes_of_the_other(stage: Stage) -> None:
+    """The barrier holds for both sides: the client's leg is to become TLS while the server's words are half read."""
+    client, server = await stage.begin(Securing, CLIENT)
+    await server.send(b"line\nsecret")
+    await hears(client, b"line\n")
+    await client.send(b"tls client\n")
+    told, _ = await client.rest()
+    assert told in (b"", b"go\n"), told
+    await server.rest()
+    await stage.recorded("bytes_before_tls")
+    await stage.over()
