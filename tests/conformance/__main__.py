@@ -57,11 +57,7 @@ def _grouped(notes: list[str], count: int) -> list[str]:
         key = head.split()[0], why
         whole[key] = whole.get(key, 0) + 1
     grouped = [f"{host}, all cases: {why}" for (host, why), times in whole.items() if times == count > 1]
-    single = [
-        note
-        for note in notes
-        if not (whole[note.split()[0], note.partition(": ")[2]] == count > 1)
-    ]
+    single = [note for note in notes if not (whole[note.split()[0], note.partition(": ")[2]] == count > 1)]
     return grouped + single
 
 

@@ -8,7 +8,7 @@ from alg.core.model import Endpoint, Side
 from tests.conformance.announcers import Announcing
 from tests.conformance.plugins import endpoint_in, here
 from tests.conformance.stage import Stage, Terms, Who
-from tests.conformance.steps import announce, case, is_refused, joined, says, talk
+from tests.conformance.steps import announce, case, is_refused, joined, last_words, says, talk
 
 NOT_ITS_OWN = ("third_party_address", "self_target")
 """Why another party may not be named: where all parties live on loopback, it is this host besides."""
@@ -98,9 +98,9 @@ async def an_address_is_strictly_spelled(stage: Stage) -> None:
         client, server = await (stage.begin(Announcing) if first else stage.again())
         first = False
         await server.send(text)
-        told, _ = await client.rest()
+        told = await last_words(client)
         assert told in (b"sorry bad_address\n", b"sorry bad_port\n"), told
-        await server.rest()
+        await last_words(server)
     await stage.recorded("bad_address", 3)
     await stage.recorded("bad_port")
     await stage.over()
@@ -113,7 +113,7 @@ async def a_target_that_is_not_there_costs_one_flow(stage: Stage) -> None:
     target = stage.listen(Who.SERVER)
     nobody = replace(target.endpoint, port=1024)
     opener = await stage.connect(await announce(server, client, nobody), Who.CLIENT)
-    heard, _ = await opener.rest()
+    heard = await last_words(opener)
     assert heard == b"", heard
     await stage.recorded("connect_refused")
     await talk(*await joined(stage, await announce(server, client, target.endpoint), target))

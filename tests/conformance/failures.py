@@ -6,7 +6,7 @@ from alg.core.plugin import StreamPlugin
 from tests.conformance.announcers import Announcing, FailingAtTheEnd
 from tests.conformance.plugins import AwaitingForeign, Failing, NotAsync, Passing
 from tests.conformance.stage import Peer, Stage, Who
-from tests.conformance.steps import announce, case, finish, hears, joined, says
+from tests.conformance.steps import announce, case, finish, hears, joined, last_words, says
 
 SORRY = b"sorry plugin_failed\n"
 
@@ -17,9 +17,9 @@ async def _fails(stage: Stage, plugin: type[StreamPlugin[object]], *, by_client:
     one, other = (client, server) if by_client else (server, client)
     await one.send(b"good\nfail\nsecret\n")
     await hears(other, b"good\n")
-    heard, _ = await server.rest()
+    heard = await last_words(server)
     assert heard == b"", heard
-    told, _ = await client.rest()
+    told = await last_words(client)
     assert told == SORRY, told
     await stage.recorded("plugin_failed")
     await stage.over()
@@ -47,9 +47,9 @@ async def awaiting_what_is_foreign_ends_the_session(stage: Stage) -> None:
 async def a_method_that_is_no_coroutine_ends_the_session(stage: Stage) -> None:
     """It ends as it begins: what the method said, and what either side says, goes nowhere raw."""
     client, server = await stage.begin(NotAsync)
-    heard, _ = await server.rest()
+    heard = await last_words(server)
     assert heard in (b"", b"said by what is no coroutine\n"), heard
-    told, _ = await client.rest()
+    told = await last_words(client)
     assert told == SORRY, told
     await stage.recorded("plugin_failed")
     await stage.over()
@@ -61,9 +61,9 @@ async def an_exception_in_on_end_ends_the_session(stage: Stage) -> None:
     client, server = await stage.begin(FailingAtTheEnd)
     target = stage.listen(Who.SERVER)
     await finish(*await joined(stage, await announce(server, client, target.endpoint), target))
-    told, _ = await client.rest()
+    told = await last_words(client)
     assert told == SORRY, told
-    heard, _ = await server.rest()
+    heard = await last_words(server)
     assert heard == b"", heard
     await stage.recorded("plugin_failed")
     await stage.over()
@@ -75,8 +75,8 @@ async def a_failure_costs_one_session(stage: Stage) -> None:
     client, server = await stage.begin(Failing)
     other_client, other_server = await stage.again()
     await client.send(b"fail\n")
-    await client.rest()
-    await server.rest()
+    await last_words(client)
+    await last_words(server)
     third_client, third_server = await stage.again()
     for one, other in ((other_client, other_server), (third_client, third_server)):
         await says(one, other, b"up\n")
@@ -91,7 +91,7 @@ async def a_related_flow_without_its_plugin_carries_nothing(stage: Stage) -> Non
     client, server = await stage.begin(Untreatable)
     target = stage.listen(Who.SERVER)
     opener = await stage.connect(await announce(server, client, target.endpoint), Who.CLIENT)
-    heard, _ = await opener.rest()
+    heard = await last_words(opener)
     assert heard == b"", heard
     await stage.recorded("bad_config")
     await says(client, server, b"still here\n")
@@ -124,9 +124,9 @@ async def _say_and_leave(one: Peer, other: Peer, word: bytes) -> None:
     if word:
         await one.send(word)
     await one.end()
-    await other.rest()
+    await last_words(other)
     await other.end()
-    await one.rest()
+    await last_words(one)
 
 
 @case("4.8")
@@ -135,7 +135,7 @@ async def a_reset_of_the_client_ends_the_session(stage: Stage) -> None:
     client, server = await stage.begin(Passing)
     await says(client, server, b"here I am\n")
     await client.reset()
-    heard, _ = await server.rest()
+    heard = await last_words(server)
     assert heard == b"", heard
     await stage.over()
 
@@ -146,6 +146,6 @@ async def a_reset_of_the_server_is_told_to_the_client(stage: Stage) -> None:
     client, server = await stage.begin(Failing)
     await says(client, server, b"here I am\n")
     await server.reset()
-    told, _ = await client.rest()
+    told = await last_words(client)
     assert told == b"sorry server_lost\n", told
     await stage.over()

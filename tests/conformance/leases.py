@@ -5,7 +5,7 @@ from __future__ import annotations
 from alg.core.policy import LeaseLimits
 from tests.conformance.announcers import Announcing, Anybody, Brief, Thrice
 from tests.conformance.stage import Stage, Terms, Who
-from tests.conformance.steps import announce, case, finish, hears, is_refused, joined, says, talk
+from tests.conformance.steps import announce, case, finish, hears, is_refused, joined, last_words, says, talk
 
 
 @case("5")
@@ -117,7 +117,7 @@ async def a_lease_dies_with_a_session_that_breaks(stage: Stage) -> None:
     target = stage.listen(Who.SERVER)
     told = await announce(server, client, target.endpoint)
     await client.reset()
-    await server.rest()
+    await last_words(server)
     await stage.over()
     assert await stage.refused(told, Who.CLIENT)
     assert target.untouched()

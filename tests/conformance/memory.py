@@ -56,7 +56,9 @@ class MemoryStage:
         """Where clients arrive."""
         return endpoint(GATEWAY)
 
-    async def begin(self, plugin: type[StreamPlugin[object]], terms: Terms | None = None) -> tuple[MemoryPeer, MemoryPeer]:
+    async def begin(
+        self, plugin: type[StreamPlugin[object]], terms: Terms | None = None
+    ) -> tuple[MemoryPeer, MemoryPeer]:
         """Begin a session."""
         self._plugin, self._terms = plugin, terms or Terms()
         return await self.again()

@@ -9,7 +9,7 @@ import itertools
 from tests.conformance.announcers import Announcing, Brief, Counting, Meeting, Treated
 from tests.conformance.plugins import Passing, endpoint_in
 from tests.conformance.stage import How, Peer, Stage, Who
-from tests.conformance.steps import Pair, announce, case, finish, has_ended, hears, joined, says, talk
+from tests.conformance.steps import Pair, announce, case, finish, has_ended, hears, joined, last_words, says, talk
 
 BIG = 8 << 20
 """Bytes of a large transfer."""
@@ -165,7 +165,7 @@ async def an_outcome_says_that_a_flow_broke(stage: Stage) -> None:
     opener, accepted = await led(stage, session)
     await says(accepted, opener, b"half of it")
     await accepted.reset()
-    await opener.rest()
+    await last_words(opener)
     await hears(session.client, b"0 up, 10 down, broken\n")
 
 
@@ -200,11 +200,11 @@ async def a_related_flow_does_not_outlive_an_abort(stage: Stage) -> None:
     opener, accepted = await led(stage, session)
     await talk(opener, accepted)
     await session.server.send(b"x" * 1000)
-    await session.client.rest()
+    await last_words(session.client)
     assert await opener.rest() == (b"", How.RESET)
     assert await accepted.rest() == (b"", How.RESET)
     await stage.recorded("line_too_long")
-    await session.server.rest()
+    await last_words(session.server)
     await stage.over()
 
 
@@ -298,5 +298,5 @@ async def the_client_is_told_why(stage: Stage) -> None:
     told, how = await client.rest()
     assert told == b"line\nsorry line_too_long\n", told
     assert how is How.END
-    await server.rest()
+    await last_words(server)
     await stage.over()

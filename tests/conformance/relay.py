@@ -94,7 +94,9 @@ class RelayStage:
         assert self._relay is not None, "`begin` comes first"
         return self._relay.listeners[0].local
 
-    async def begin(self, plugin: type[StreamPlugin[object]], terms: Terms | None = None) -> tuple[SocketPeer, SocketPeer]:
+    async def begin(
+        self, plugin: type[StreamPlugin[object]], terms: Terms | None = None
+    ) -> tuple[SocketPeer, SocketPeer]:
         """Start the relay, and begin a session."""
         terms = terms or Terms()
         self._relay = Relay([self._route(plugin, terms)], Registry(), limits=Limits(leases=terms.limits))

@@ -19,7 +19,7 @@ from tests.conformance.plugins import (
     here,
 )
 from tests.conformance.stage import How, Stage, Terms, Who
-from tests.conformance.steps import announce, case, finish, hears, joined, says, talk
+from tests.conformance.steps import announce, case, finish, hears, joined, last_words, says, talk
 
 NO_LINE = b"\x00\xff" * LINE_LIMIT + b"no line end"
 """What no plugin of ours would read."""
@@ -105,10 +105,10 @@ async def a_line_above_its_limit_ends_the_session(stage: Stage) -> None:
     """One byte more: nothing of it passes, nothing behind it is taken for a line, and the reason is recorded."""
     client, server = await stage.begin(Passing)
     await client.send(b"good\n" + b"x" * LINE_LIMIT + b"\nsecret\n")
-    heard, _ = await server.rest()
+    heard = await last_words(server)
     assert heard == b"good\n", heard
     await stage.recorded("line_too_long")
-    await client.rest()
+    await last_words(client)
     await stage.over()
 
 
@@ -117,10 +117,10 @@ async def a_line_of_the_server_above_its_limit_ends_the_session(stage: Stage) ->
     """The limit is there before a line end is: what never ends is not waited for."""
     client, server = await stage.begin(Passing)
     await server.send(b"good\n" + b"x" * LINE_LIMIT)
-    heard, _ = await client.rest()
+    heard = await last_words(client)
     assert heard == b"good\n", heard
     await stage.recorded("line_too_long")
-    await server.rest()
+    await last_words(server)
     await stage.over()
 
 
@@ -140,10 +140,10 @@ async def an_end_within_a_line_is_no_line(stage: Stage) -> None:
     client, server = await stage.begin(Passing)
     await client.send(b"whole\nhalf")
     await client.end()
-    heard, _ = await server.rest()
+    heard = await last_words(server)
     assert heard == b"whole\n", heard
     await stage.recorded("truncated")
-    await client.rest()
+    await last_words(client)
     await stage.over()
 
 
@@ -153,10 +153,10 @@ async def an_end_within_counted_bytes_is_none_of_them(stage: Stage) -> None:
     client, server = await stage.begin(Framed)
     await client.send(b"put 2\nabput 5\nhalf")
     await client.end()
-    heard, _ = await server.rest()
+    heard = await last_words(server)
     assert heard == b"<ab>", heard
     await stage.recorded("truncated")
-    await client.rest()
+    await last_words(client)
     await stage.over()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -36,6 +37,7 @@ class SocketPeer:
     """One end of a TCP connection."""
 
     def __init__(self, peer: peers.Peer, cover: Cover = no_tls) -> None:
+        peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)  # pieces must not wait for each other
         self._peer = peer
         self._cover = cover
         self.local = endpoint_of(peer.sock.getsockname())

@@ -108,3 +108,10 @@ async def finish(one: Peer, other: Peer) -> None:
 async def has_ended(peer: Peer) -> None:
     """The other end has said in an orderly way that nothing more will come, and nothing came before."""
     assert await peer.rest() == (b"", How.END)
+
+
+async def last_words(peer: Peer) -> bytes:
+    """Return all that comes until the connection ends, in order or not; then hang up too."""
+    words, _ = await peer.rest()
+    await peer.end()
+    return words
