@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TypeAlias
 
-from tests.conformance import mitm
 from tests.conformance.memory import MemoryStage
 from tests.conformance.relay import RelayStage
 from tests.conformance.stage import Stage
@@ -24,10 +24,29 @@ class HostKind:
     missing: str = ""
 
 
+def _open_mitmproxy() -> AbstractAsyncContextManager[Stage]:
+    """Imported only where it is asked for: it is an extra, and takes its time."""
+    from tests.conformance.mitm import MitmStage
+
+    return MitmStage()
+
+
+def _missing(*modules: str) -> str:
+    """Which of these modules cannot be found, in words."""
+    for module in modules:
+        try:
+            found = find_spec(module) is not None
+        except ModuleNotFoundError:  # of the package that it is in
+            found = False
+        if not found:
+            return f"{module} is not installed"
+    return ""
+
+
 HOSTS = (
     HostKind("memory", MemoryStage),
     HostKind("relay", RelayStage),
-    HostKind("mitmproxy", mitm.MitmStage, mitm.MISSING),
+    HostKind("mitmproxy", _open_mitmproxy, _missing("mitmproxy", "alg.mitm.addon")),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from alg.core.policy import LeaseLimits
 from tests.conformance.announcers import Announcing, Anybody, Brief, Thrice
 from tests.conformance.stage import Stage, Terms, Who
@@ -172,5 +174,5 @@ async def ports_are_hard_to_guess(stage: Stage) -> None:
     target = stage.listen(Who.SERVER)
     ports = [(await announce(server, client, target.endpoint)).port for _ in range(8)]
     assert len(set(ports)) == 8
-    steps = {one - other for one, other in zip(ports, ports[1:], strict=False)}
+    steps = {one - other for one, other in itertools.pairwise(ports)}
     assert len(steps) > 4, ports

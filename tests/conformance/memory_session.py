@@ -171,7 +171,7 @@ class MemorySession:
         return peer
 
     def _plugin(self, expectation: Expectation) -> type[StreamPlugin[object]]:
-        return Opaque if expectation.plugin is None else Registry().find(expectation.plugin)  # type: ignore[return-value]
+        return Opaque if expectation.plugin is None else Registry().find(expectation.plugin)
 
     def _over(self, number: int, outcome: Outcome) -> None:
         """A related flow is over: record it, and tell whoever announced it."""

@@ -16,8 +16,7 @@ from alg.core.policy import TargetRules
 from alg.registry import Registry
 from alg.relay.server import Relay
 from alg.settings import ClientTls, Limits, Route, ServerTls
-from tests import pki
-from tests.conformance.sockets import SocketPeer, Sockets, SocketTarget
+from tests.conformance.sockets import SocketPeer, Sockets, SocketTarget, shake_as_server
 from tests.conformance.stage import Terms, Who
 from tests.relay.peers import DEADLINE, SERVER, Host, Peer
 from tests.relay.rig import Notes, route_to
@@ -28,11 +27,6 @@ from tests.relay.tls_rig import client_tls, server_tls
 async def shake_as_client(peer: Peer) -> Peer:
     """TLS where the gateway's client speaks."""
     return await TlsPeer.cover(peer)
-
-
-async def shake_as_server(peer: Peer) -> Peer:
-    """TLS where the gateway's server speaks."""
-    return await TlsPeer.serve(peer)
 
 
 class RelayStage:
@@ -81,7 +75,7 @@ class RelayStage:
 
     def address(self, who: Who) -> Address:
         """Where that party lives."""
-        return self._sockets.address(who)
+        return Sockets.address(who)
 
     @property
     def third_party(self) -> Address:

@@ -15,6 +15,7 @@ from alg.relay.sockets import endpoint_of
 from tests.conformance.stage import How, Who
 from tests.relay import peers
 from tests.relay.peers import Host
+from tests.relay.tls_peer import TlsPeer
 
 ADDRESSES = {Who.CLIENT: peers.CLIENT, Who.SERVER: peers.SERVER, Who.STRANGER: peers.THIRD}
 
@@ -26,6 +27,11 @@ TURNS = 8
 
 Cover: TypeAlias = Callable[[peers.Peer], Awaitable[peers.Peer]]
 """Shakes hands on a connection, and returns what speaks TLS on it."""
+
+
+async def shake_as_server(peer: peers.Peer) -> peers.Peer:
+    """TLS where the gateway's server speaks."""
+    return await TlsPeer.serve(peer)
 
 
 async def no_tls(peer: peers.Peer) -> peers.Peer:
@@ -122,7 +128,8 @@ class Sockets:
         self.kept.callback(peer.close)
         return peer
 
-    def address(self, who: Who) -> Address:
+    @staticmethod
+    def address(who: Who) -> Address:
         """Where that party lives."""
         return parse_address(ADDRESSES[who])
 

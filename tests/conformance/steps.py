@@ -35,7 +35,7 @@ def case(section: str) -> Callable[[Play], Play]:
     """Make a function a case: its name and docstring are the case's."""
 
     def add(play: Play) -> Play:
-        name = play.__name__.replace("_", "-")  # type: ignore[attr-defined]
+        name = play.__name__.replace("_", "-")
         assert name not in CASES, f"two cases are called {name}"
         assert play.__doc__, f"{name} does not say what it proves"
         CASES[name] = Case(name, section, play.__doc__.partition("\n")[0], play)
