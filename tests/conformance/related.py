@@ -201,8 +201,8 @@ async def a_related_flow_does_not_outlive_an_abort(stage: Stage) -> None:
     await talk(opener, accepted)
     await session.server.send(b"x" * 1000)
     await last_words(session.client)
-    assert await opener.rest() == (b"", How.RESET)
-    assert await accepted.rest() == (b"", How.RESET)
+    assert (rest := await opener.rest()) == (b"", How.RESET), rest
+    assert (rest := await accepted.rest()) == (b"", How.RESET), rest
     await stage.recorded("line_too_long")
     await last_words(session.server)
     await stage.over()
@@ -215,7 +215,7 @@ async def a_lost_server_is_no_orderly_end(stage: Stage) -> None:
     opener, accepted = await led(stage, session)
     await says(accepted, opener, b"half a file")
     await accepted.reset()
-    assert await opener.rest() == (b"", How.RESET)
+    assert (rest := await opener.rest()) == (b"", How.RESET), rest
     await says(session.client, session.server, b"still here\n")
 
 
@@ -226,7 +226,7 @@ async def a_lost_client_is_no_orderly_end(stage: Stage) -> None:
     opener, accepted = await led(stage, session)
     await says(opener, accepted, b"half a file")
     await opener.reset()
-    assert await accepted.rest() == (b"", How.RESET)
+    assert (rest := await accepted.rest()) == (b"", How.RESET), rest
     await says(session.client, session.server, b"still here\n")
 
 

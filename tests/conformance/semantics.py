@@ -224,10 +224,10 @@ async def a_side_that_nobody_reads_passes(stage: Stage) -> None:
     await says(client, server, NO_LINE)
     await says(server, client, b"line\n")
     await client.end()
-    assert await server.rest() == (b"", How.END)
+    assert (rest := await server.rest()) == (b"", How.END), rest
     await says(server, client, b"still here\n")
     await server.end()
-    assert await client.rest() == (b"", How.END)
+    assert (rest := await client.rest()) == (b"", How.END), rest
     await stage.over()
 
 

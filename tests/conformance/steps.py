@@ -107,7 +107,7 @@ async def finish(one: Peer, other: Peer) -> None:
 
 async def has_ended(peer: Peer) -> None:
     """The other end has said in an orderly way that nothing more will come, and nothing came before."""
-    assert await peer.rest() == (b"", How.END)
+    assert (rest := await peer.rest()) == (b"", How.END), rest
 
 
 async def last_words(peer: Peer) -> bytes:

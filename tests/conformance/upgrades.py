@@ -6,8 +6,8 @@ import asyncio
 
 from alg.core.model import Side
 from tests.conformance.plugins import Securing
-from tests.conformance.stage import Stage, Terms
-from tests.conformance.steps import case, finish, hears, last_words, says
+from tests.conformance.stage import Peer, Stage, Terms
+from tests.conformance.steps import case, finish, has_ended, hears, last_words, says
 
 CLIENT, SERVER = Terms(tls=(Side.CLIENT,)), Terms(tls=(Side.SERVER,))
 BOTH = Terms(tls=(Side.CLIENT, Side.SERVER))
@@ -26,7 +26,7 @@ async def tls_begins_on_the_leg_of_the_client(stage: Stage) -> None:
     await hears(client, b"secure: client\n")
     await says(client, server, b"up\n")
     await says(server, client, b"down\n")
-    await finish(client, server)
+    await finish(server, client)
     await stage.over()
 
 
@@ -62,8 +62,39 @@ async def tls_begins_on_both_legs(stage: Stage) -> None:
     await hears(client, b"secure: client server\n")
     await says(client, server, b"up\n")
     await says(server, client, b"down\n")
-    await finish(client, server)
+    await client.end()
+    await has_ended(server)
+
+
+@case("6")
+async def half_close_by_a_client_under_tls(stage: Stage) -> None:
+    """It says close_notify, and still gets what the server says, and its end."""
+    client, server = await stage.begin(Securing, CLIENT)
+    await client.send(b"tls client\n")
+    await hears(client, b"go\n")
+    await client.start_tls()
+    await hears(client, b"done\n")
+    await _half_close(client, server)
     await stage.over()
+
+
+@case("6")
+async def half_close_by_a_server_under_tls(stage: Stage) -> None:
+    """It says close_notify, and still gets what the client says, and its end."""
+    client, server = await stage.begin(Securing, SERVER)
+    await client.send(b"tls server\n")
+    await asyncio.gather(server.start_tls(), hears(client, b"done\n"))
+    await _half_close(server, client)
+    await stage.over()
+
+
+async def _half_close(one: Peer, other: Peer) -> None:
+    await says(one, other, b"request\n")
+    await one.end()
+    await has_ended(other)
+    await says(other, one, b"answer\n")
+    await other.end()
+    await has_ended(one)
 
 
 @case("4.5")
