@@ -32,6 +32,7 @@ class Announcing(Passing):
     limit: ClassVar[int | None] = 1
     lifetime: ClassVar[float] = 60.0
     treated_by: ClassVar[str | None] = None
+    covered: ClassVar[tuple[Side, ...]] = ()
 
     def __init__(self, config: None) -> None:
         super().__init__(config)
@@ -58,6 +59,7 @@ class Announcing(Passing):
                 limit=self.limit,
                 lifetime=self.lifetime,
                 plugin=self.treated_by,
+                tls=self.covered,
                 on_end=self.on_end,
             )
         except (PolicyError, BindError) as error:
@@ -107,6 +109,13 @@ class Treated(Announcing):
 
     name = "treated"
     treated_by = "tests.conformance.plugins:Upper"
+
+
+class Covered(Announcing):
+    """Related flows are TLS from their first byte, on both legs."""
+
+    name = "covered"
+    covered = (Side.CLIENT, Side.SERVER)
 
 
 class Untreatable(Announcing):

@@ -144,6 +144,7 @@ class MemorySession:
             client_local=str(client.remote),
             server=str(server.local),
             server_local=str(server.remote),
+            implicit_tls=[side for side in Side if expectation.plan(side).tls],
         )
         flow.now = self._talk.now
         self._flows.append(flow)

@@ -118,7 +118,7 @@ class MitmStage:
     """A mitmproxy with one mode."""
 
     def __init__(self) -> None:
-        self._sockets = Sockets()
+        self._sockets = Sockets(shake_as_client)
         self._stack = AsyncExitStack()
         self._news = News()
         self._gateway: MitmGateway | None = None
@@ -181,7 +181,7 @@ class MitmStage:
 
     async def again(self) -> tuple[SocketPeer, SocketPeer]:
         """Begin a further session."""
-        client = await self._sockets.connect(self.gateway, Who.CLIENT, shake_as_client)
+        client = await self._sockets.connect(self.gateway, Who.CLIENT)
         return client, self._sockets.keep(SocketPeer(await self._host.accept(), shake_as_server))
 
     async def connect(self, to: Endpoint, who: Who) -> SocketPeer:

@@ -33,7 +33,7 @@ class RelayStage:
     """A relay with one route."""
 
     def __init__(self) -> None:
-        self._sockets = Sockets()
+        self._sockets = Sockets(shake_as_client)
         self._notes = Notes()
         self._relay: Relay | None = None
         self._stack = AsyncExitStack()
@@ -99,7 +99,7 @@ class RelayStage:
 
     async def again(self) -> tuple[SocketPeer, SocketPeer]:
         """Begin a further session."""
-        client = await self._sockets.connect(self.gateway, Who.CLIENT, shake_as_client)
+        client = await self._sockets.connect(self.gateway, Who.CLIENT)
         return client, self._sockets.keep(SocketPeer(await self._host.accept(), shake_as_server))
 
     async def connect(self, to: Endpoint, who: Who) -> SocketPeer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from alg.core.model import Side
 from tests.conformance.announcers import Announcing
 from tests.conformance.plugins import (
@@ -239,6 +241,23 @@ async def one_coroutine_waits_for_the_other(stage: Stage) -> None:
     await hears(server, b"ask\n")
     await says(server, client, b"yes\n")
     await hears(server, b"client knows yes\nnext\n")
+
+
+@case("4")
+async def what_is_said_ahead_is_not_lost(stage: Stage) -> None:
+    """A client pipelines 256 KiB while nobody reads it: all of it is in order behind the wait, and nothing before it."""
+    client, server = await stage.begin(Promising)
+    lines = b"".join(b"%062d\n" % number for number in range(4096))
+
+    async def ask() -> None:
+        await client.send(b"ask\n" + lines)
+
+    async def answer() -> None:
+        await hears(server, b"ask\n")
+        await says(server, client, b"yes\n")
+        await hears(server, b"client knows yes\n" + lines)
+
+    await asyncio.gather(ask(), answer())
 
 
 @case("4")

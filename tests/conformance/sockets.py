@@ -42,7 +42,7 @@ async def no_tls(peer: peers.Peer) -> peers.Peer:
 class SocketPeer:
     """One end of a TCP connection."""
 
-    def __init__(self, peer: peers.Peer, cover: Cover = no_tls) -> None:
+    def __init__(self, peer: peers.Peer, cover: Cover) -> None:
         peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)  # pieces must not wait for each other
         self._peer = peer
         self._cover = cover
@@ -91,9 +91,10 @@ class SocketPeer:
 class SocketTarget:
     """A listening socket."""
 
-    def __init__(self, host: Host, keep: Callable[[SocketPeer], SocketPeer]) -> None:
+    def __init__(self, host: Host, keep: Callable[[SocketPeer], SocketPeer], cover: Cover) -> None:
         self._host = host
         self._keep = keep
+        self._cover = cover
 
     @property
     def endpoint(self) -> Endpoint:
@@ -102,7 +103,7 @@ class SocketTarget:
 
     async def accept(self) -> SocketPeer:
         """Return the next connection."""
-        return self._keep(SocketPeer(await self._host.accept()))
+        return self._keep(SocketPeer(await self._host.accept(), self._cover))
 
     def untouched(self) -> bool:
         """Whether nobody waits."""
@@ -112,8 +113,10 @@ class SocketTarget:
 class Sockets:
     """All sockets of one case; those that are still open are closed with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, shake_as_client: Cover) -> None:
+        """`shake_as_client`: TLS where the gateway's client speaks; whom it trusts depends on the host."""
         self.kept = contextlib.ExitStack()
+        self._covers = {Who.CLIENT: shake_as_client, Who.SERVER: shake_as_server, Who.STRANGER: no_tls}
 
     def __enter__(self) -> Self:
         return self
@@ -138,9 +141,9 @@ class Sockets:
         """Somebody else."""
         return THIRD_PARTY
 
-    async def connect(self, to: Endpoint, who: Who, cover: Cover = no_tls) -> SocketPeer:
+    async def connect(self, to: Endpoint, who: Who) -> SocketPeer:
         """Have a party connect."""
-        return self.keep(SocketPeer(await peers.Peer.connect(to, ADDRESSES[who]), cover))
+        return self.keep(SocketPeer(await peers.Peer.connect(to, ADDRESSES[who]), self._covers[who]))
 
     async def refused(self, to: Endpoint, who: Who) -> bool:
         """Whether it is turned away."""
@@ -152,4 +155,4 @@ class Sockets:
 
     def listen(self, who: Who, port: int = 0) -> SocketTarget:
         """Have a party listen."""
-        return SocketTarget(self.kept.enter_context(Host(ADDRESSES[who], port=port)), self.keep)
+        return SocketTarget(self.kept.enter_context(Host(ADDRESSES[who], port=port)), self.keep, self._covers[who])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from alg.core.model import Side
+from tests.conformance.announcers import Covered
 from tests.conformance.plugins import Securing
-from tests.conformance.stage import Peer, Stage, Terms
-from tests.conformance.steps import case, finish, has_ended, hears, last_words, says
+from tests.conformance.stage import Peer, Stage, Terms, Who
+from tests.conformance.steps import announce, case, finish, has_ended, hears, joined, last_words, says, talk
 
 CLIENT, SERVER = Terms(tls=(Side.CLIENT,)), Terms(tls=(Side.SERVER,))
 BOTH = Terms(tls=(Side.CLIENT, Side.SERVER))
@@ -64,6 +65,17 @@ async def tls_begins_on_both_legs(stage: Stage) -> None:
     await says(server, client, b"down\n")
     await client.end()
     await has_ended(server)
+
+
+@case("4")
+async def a_related_flow_is_tls_from_its_first_byte(stage: Stage) -> None:
+    """On both legs: toward the client we are the TLS server, toward the server the client; whoever connects."""
+    client, server = await stage.begin(Covered, BOTH)
+    for one, other, who in ((server, client, Who.CLIENT), (client, server, Who.SERVER)):
+        target = stage.listen(Who.SERVER if one is server else Who.CLIENT)
+        opener, accepted = await joined(stage, await announce(one, other, target.endpoint), target, who)
+        await asyncio.gather(opener.start_tls(), accepted.start_tls())
+        await talk(opener, accepted)
 
 
 @case("6")
