@@ -15,12 +15,12 @@ async def a_wrong_peer_does_not_use_a_lease_up(stage: Stage) -> None:
     """A stranger and the other side are turned away, recorded, and lead nobody to the target; then the right one comes."""
     client, server = await stage.begin(Announcing)
     target = stage.listen(Who.SERVER)
-    told = await announce(server, client, target.endpoint)
-    assert await stage.refused(told, Who.STRANGER)
-    assert await stage.refused(told, Who.SERVER)
-    await stage.recorded("wrong_peer", 2)
-    assert target.untouched()
-    await talk(*await joined(stage, told, target))
+    for number, wrong in enumerate((Who.STRANGER, Who.SERVER), start=1):
+        told = await announce(server, client, target.endpoint)
+        assert await stage.refused(told, wrong)
+        await stage.recorded("wrong_peer", number)
+        assert target.untouched()
+        await talk(*await joined(stage, told, target))
 
 
 @case("5")
@@ -28,12 +28,12 @@ async def a_wrong_peer_is_refused_where_the_server_is_to_come(stage: Stage) -> N
     """The same in the other direction: the client itself may not use what it opened for the server."""
     client, server = await stage.begin(Announcing)
     target = stage.listen(Who.CLIENT)
-    told = await announce(client, server, target.endpoint)
-    assert await stage.refused(told, Who.STRANGER)
-    assert await stage.refused(told, Who.CLIENT)
-    await stage.recorded("wrong_peer", 2)
-    assert target.untouched()
-    await talk(*await joined(stage, told, target, Who.SERVER))
+    for number, wrong in enumerate((Who.STRANGER, Who.CLIENT), start=1):
+        told = await announce(client, server, target.endpoint)
+        assert await stage.refused(told, wrong)
+        await stage.recorded("wrong_peer", number)
+        assert target.untouched()
+        await talk(*await joined(stage, told, target, Who.SERVER))
 
 
 @case("5")

@@ -16,13 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants.codecs import CODEC_MUTANTS
+from tests.mutants.conformance import CONFORMANCE_MUTANTS
 from tests.mutants.core import CORE_MUTANTS
 from tests.mutants.ftps import FTPS_MUTANTS
 from tests.mutants.relay import RELAY_MUTANTS
 from tests.mutants.table import MUTANTS, Mutant
 from tests.mutants.tls import TLS_MUTANTS
 
-EVERY = (*MUTANTS, *CORE_MUTANTS, *RELAY_MUTANTS, *TLS_MUTANTS, *FTPS_MUTANTS, *CODEC_MUTANTS)
+EVERY = (*MUTANTS, *CORE_MUTANTS, *RELAY_MUTANTS, *TLS_MUTANTS, *FTPS_MUTANTS, *CODEC_MUTANTS, *CONFORMANCE_MUTANTS)
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("alg", "plugins", "tests", "fixtures", "pyproject.toml")
