@@ -13,7 +13,7 @@ import pytest
 
 T = TypeVar("T")
 
-WITH_SOCKETS = {"relay", "e2e", "test_daemon.py"}
+WITH_SOCKETS = {"relay", "conformance", "e2e", "test_daemon.py"}
 """The folders and files whose tests open descriptors; in the others the check would only cost time."""
 
 TEST_SECONDS = 30.0

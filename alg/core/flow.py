@@ -39,6 +39,8 @@ from alg.core.promise import Promise
 from alg.core.requests import REQUESTS, Requests
 from alg.core.stream import Stream
 
+_METHODS = {Side.CLIENT: "from_client", Side.SERVER: "from_server"}
+
 
 def _where(problem: Exception) -> str:
     """An exception in one line, with the place where it was raised."""
@@ -61,7 +63,7 @@ class FlowMachine(Requests):
         self.now = now
         treats = {Side.CLIENT: self.plugin.from_client, Side.SERVER: self.plugin.from_server}
         for side, direction in self._directions.items():
-            name = treats[side].__name__
+            name = _METHODS[side]  # not that of the function: a decorator may have given it another one
             if getattr(type(self.plugin), name) is getattr(StreamPlugin, name):
                 direction.opaque = True
                 if Side.SERVER in self.legs:
@@ -73,7 +75,7 @@ class FlowMachine(Requests):
 
     def _begin(self, side: Side, treat: Callable[[Stream], object]) -> None:
         """Call a plugin's method; one that lacks its `async` has been run by that, and ends its session."""
-        name = f"{self.plugin.name}: {treat.__name__}"
+        name = f"{self.plugin.name}: {_METHODS[side]}"
         try:
             coroutine = treat(self._directions[side].stream)
         except Exception as problem:  # noqa: BLE001 - as in `_step`

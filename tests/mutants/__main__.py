@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants.codecs import CODEC_MUTANTS
+from tests.mutants.conformance import CONFORMANCE_MUTANTS
 from tests.mutants.core import CORE_MUTANTS
 from tests.mutants.ftps import FTPS_MUTANTS
 from tests.mutants.mitm import MITM_MUTANTS
@@ -23,7 +24,10 @@ from tests.mutants.relay import RELAY_MUTANTS
 from tests.mutants.table import MUTANTS, Mutant
 from tests.mutants.tls import TLS_MUTANTS
 
-EVERY = (*MUTANTS, *CORE_MUTANTS, *RELAY_MUTANTS, *TLS_MUTANTS, *FTPS_MUTANTS, *CODEC_MUTANTS, *MITM_MUTANTS)
+EVERY = (
+    *(*MUTANTS, *CORE_MUTANTS, *RELAY_MUTANTS, *TLS_MUTANTS, *FTPS_MUTANTS, *CODEC_MUTANTS, *CONFORMANCE_MUTANTS),
+    *MITM_MUTANTS,
+)
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("alg", "plugins", "tests", "fixtures", "pyproject.toml", "README.md")
