@@ -1,0 +1,92 @@
+"""ALG's addon inside mitmproxy beside mitmproxy's own TCP relays: bulk through a data channel, and FTP sessions.
+
+Those relays cannot find a data channel, so what they carry is the same bytes on a bare connection to the same kind
+of source, and FTP sessions without data. `alg` is the daemon, `direct` no gateway: the ceiling.
+"""
+
+from functools import partial
+
+from tests.bench.generators import Figures, whole, window
+from tests.bench.measures import Aim, Measure, Settings
+from tests.bench.methods import FTP_PORT, MITM, MITM_FTP_PORT, TCP_PORT, Running
+from tests.bench.namespaces import BenchError
+
+NAME, SUBJECT = "mitmproxy", "mitm-alg"
+PARALLEL = 8
+RELAYS = ("mitm-tcp", "mitm-quiet", "mitm-ignore")
+KNOW_FTP = (SUBJECT, "alg", "direct")
+
+
+def _ftp_port(running: Running) -> int:
+    return MITM_FTP_PORT if running.gateway else FTP_PORT  # directly, there is nothing but the server
+
+
+def _bulk(direction: str, connections: int, running: Running, settings: Settings) -> Figures:
+    bare = running.method.name in RELAYS
+    where = (running.target, TCP_PORT, "tcp") if bare else (running.target, _ftp_port(running), "ftp")
+    memory: list[int] = []
+    figures, cpu = window(
+        running,
+        settings.seconds,
+        "transfer",
+        *(*where, direction, connections, settings.seconds),
+        meanwhile=lambda: memory.append(running.memory(MITM)),
+    )
+    if figures["starved"]:
+        raise BenchError(f"{running.method.name}: {figures['starved']:.0f} of {connections} transfers stood still")
+    gigabytes = figures["bytes"] / 1e9
+    return {"GB/s": gigabytes / figures["seconds"], "CPU s/GB": cpu / gigabytes, "MB resident": memory[0] / 1e6}
+
+
+def _sessions(mode: str, running: Running, settings: Settings) -> Figures:
+    arguments = (running.target, _ftp_port(running), mode, PARALLEL, settings.seconds)
+    figures, cpu = whole(running, settings.seconds, "ftpload", *arguments)
+    return {
+        "sessions/s": figures["sessions"] / figures["seconds"],
+        "CPU us": cpu * 1e6 / figures["sessions"],
+        "MB resident": running.memory(MITM) / 1e6,
+    }
+
+
+_BULK_AIMS = (
+    Aim("GB/s", "mitm-tcp", ">=", 1),
+    Aim("GB/s", "mitm-quiet", ">=", 1),
+    Aim("MB resident", "mitm-tcp", "<=", 1),
+)
+
+MITM_MEASURES = (
+    *(
+        Measure(
+            NAME,
+            f"mitmproxy: {direction.upper()} over {connections} connection{'s' if connections > 1 else ''}",
+            MITM,
+            (SUBJECT, *RELAYS, "alg", "direct"),
+            partial(_bulk, direction, connections),
+            _BULK_AIMS,
+            SUBJECT,
+        )
+        for direction in ("retr", "stor")
+        for connections in (1, 8)
+    ),
+    Measure(
+        NAME,
+        f"mitmproxy: FTP sessions without data, {PARALLEL} at a time",
+        MITM,
+        (SUBJECT, *RELAYS, "alg", "direct"),
+        partial(_sessions, "none"),
+        (),
+        SUBJECT,
+    ),
+    *(
+        Measure(
+            NAME,
+            f"mitmproxy: FTP sessions, {mode.upper()}, {PARALLEL} at a time",
+            MITM,
+            KNOW_FTP,
+            partial(_sessions, mode),
+            (),
+            SUBJECT,
+        )
+        for mode in ("pasv", "port")
+    ),
+)
