@@ -98,7 +98,8 @@ class Gateway:
             return []
         wrong: list[str] = []
         if not self._process.alive():
-            wrong.append(f"the gateway ended by itself; its last words: {self._process.tail()}")
+            ended = f"the gateway ended by itself with status {self._process.stop()}"
+            wrong.append(f"{ended}; its last words: {self._process.tail()}")
         elif (status := self._process.stop()) != 0:
             how = "did not end within 10 s" if status is None else f"ended with status {status}"
             wrong.append(f"the gateway {how} after SIGTERM; its last words: {self._process.tail()}")
