@@ -16,11 +16,12 @@ from tests.bench.ftps import FTPS_MEASURES
 from tests.bench.generators import Figures
 from tests.bench.measures import MEASURES, Settings
 from tests.bench.methods import METHODS
-from tests.bench.mitm_measures import MITM_MEASURES
+from tests.bench.mitm_measures import MITM_ENDURANCE, MITM_MEASURES
 from tests.bench.namespaces import BenchError, raise_descriptor_limit, require_root, sweep
 
 IN_ROUNDS = (*MEASURES, *FTPS_MEASURES, *MITM_MEASURES)
-NAMES = list(dict.fromkeys([*(each.name for each in IN_ROUNDS), *(each.name for each in endurance.ENDURANCE)]))
+ONCE = (*endurance.ENDURANCE, *MITM_ENDURANCE)
+NAMES = list(dict.fromkeys(each.name for each in (*IN_ROUNDS, *ONCE)))
 
 
 def arguments() -> argparse.Namespace:
@@ -72,7 +73,7 @@ def measure(options: argparse.Namespace) -> int:
     settings = Settings(options.rounds, options.seconds, options.ends)
     wanted, names = options.only or NAMES, chosen(options)
     in_rounds = [replace(each, methods=common(each.methods, names)) for each in IN_ROUNDS if each.name in wanted]
-    once = [replace(each, methods=common(each.methods, names)) for each in endurance.ENDURANCE if each.name in wanted]
+    once = [replace(each, methods=common(each.methods, names)) for each in ONCE if each.name in wanted]
     facts = environment(options)
     running = rounds.start(in_rounds, names, record)
     try:

@@ -19,7 +19,7 @@ def command(kind: str, lab: Lab, ports: dict[int, int]) -> list[str]:
     program = PROGRAMS / ("alg-mitmdump" if kind == "alg" else "mitmdump")
     if not program.exists():
         raise BenchError(f"{program.name} is not there: install the extra mitmproxy")
-    argv = [str(program), "--set", f"confdir={lab.scratch()}", *EXTRA[kind]]
+    argv = [str(program), "--set", f"confdir={lab.folder / 'mitmproxy'}", *EXTRA[kind]]
     for port, upstream in ports.items():
         argv += ["--mode", f"reverse:tcp://{SERVER}:{upstream}@{GATEWAY_INSIDE}:{port}"]
     return argv

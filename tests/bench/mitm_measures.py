@@ -4,15 +4,18 @@ Those relays cannot find a data channel, so what they carry is the same bytes on
 of source, and FTP sessions without data. `alg` is the daemon, `direct` no gateway: the ceiling.
 """
 
+import statistics
+import time
 from functools import partial
 
+from tests.bench.endurance import Endurance
 from tests.bench.generators import Figures, whole, window
 from tests.bench.measures import Aim, Measure, Settings
-from tests.bench.methods import FTP_PORT, MITM, MITM_FTP_PORT, TCP_PORT, Running
+from tests.bench.methods import FTP_PORT, METHODS, MITM, MITM_FTP_PORT, TCP_PORT, Running
 from tests.bench.namespaces import BenchError
 
 NAME, SUBJECT = "mitmproxy", "mitm-alg"
-PARALLEL = 8
+PARALLEL, STARTS = 8, 11
 RELAYS = ("mitm-tcp", "mitm-quiet", "mitm-ignore")
 KNOW_FTP = (SUBJECT, "alg", "direct")
 
@@ -45,6 +48,26 @@ def _sessions(mode: str, running: Running, settings: Settings) -> Figures:
         "sessions/s": figures["sessions"] / figures["seconds"],
         "CPU us": cpu * 1e6 / figures["sessions"],
         "MB resident": running.memory(MITM) / 1e6,
+    }
+
+
+def _start(name: str) -> Figures:
+    """From the command until the last port listens, looked at every 20 ms; the first start, which fills caches and
+    makes a certificate authority, does not count."""
+    seconds = []
+    with Running(METHODS[name], frozenset({MITM}), "-start") as running:
+        for _ in range(STARTS):
+            for process in running.gateway.values():
+                running.lab.stop(process)
+            begin = time.monotonic()
+            running.gateway = METHODS[name].start(running.lab, frozenset({MITM}))
+            seconds.append(time.monotonic() - begin)
+        resident = running.memory(MITM) / 1e6
+    return {
+        "seconds": statistics.median(seconds),
+        "fastest": min(seconds),
+        "slowest": max(seconds),
+        "MB resident": resident,
     }
 
 
@@ -89,4 +112,8 @@ MITM_MEASURES = (
         )
         for mode in ("pasv", "port")
     ),
+)
+
+MITM_ENDURANCE = (
+    Endurance(NAME, f"mitmproxy: start until it listens, {STARTS} times", (SUBJECT, "mitm-tcp"), _start, ()),
 )
