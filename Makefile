@@ -40,6 +40,7 @@ peers: $(READY)
 	$(BIN)/python -m tests.peers
 	$(BIN)/python -m tests.peers.odd
 	$(BIN)/python -m tests.peers.big
+	$(BIN)/python -m tests.peers.mitm_big
 	$(BIN)/python -m tests.peers.tls
 	$(BIN)/python -m tests.peers.tls --table cells
 	$(BIN)/python -m tests.peers.extras --install

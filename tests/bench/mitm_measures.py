@@ -74,6 +74,7 @@ def _start(name: str) -> Figures:
 _BULK_AIMS = (
     Aim("GB/s", "mitm-tcp", ">=", 1),
     Aim("GB/s", "mitm-quiet", ">=", 1),
+    Aim("GB/s", "mitm-ignore", ">=", 0.8),
     Aim("MB resident", "mitm-tcp", "<=", 1),
 )
 
@@ -97,7 +98,7 @@ MITM_MEASURES = (
         MITM,
         (SUBJECT, *RELAYS, "alg", "direct"),
         partial(_sessions, "none"),
-        (),
+        (Aim("sessions/s", "mitm-tcp", ">=", 0.75),),
         SUBJECT,
     ),
     *(
