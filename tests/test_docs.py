@@ -24,9 +24,14 @@ def blocks(language: str) -> list[str]:
     return [text for tag, text in every if tag == language]
 
 
+def block(language: str, words: str) -> str:
+    """The code block of that language in which these words stand."""
+    return next(text for text in blocks(language) if words in text)
+
+
 def test_the_plugin_of_the_readme_passes_its_tests(tmp_path: Path) -> None:
     """Both are taken word for word."""
-    plugin, tests = blocks("python")
+    plugin, tests = block("python", "class WherePlugin("), block("python", "def test_")
     (tmp_path / "alg_where.py").write_text(plugin)
     (tmp_path / "test_where.py").write_text(tests)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
@@ -45,8 +50,8 @@ def test_the_plugin_of_the_readme_passes_its_tests(tmp_path: Path) -> None:
 def test_the_conversation_of_the_readme_comes_out(tmp_path: Path) -> None:
     """It is played to the README's own plugin."""
     scope: dict[str, object] = {}
-    exec(blocks("python")[0], scope)
-    conversation = parse(next(block for block in blocks("") if "protocol: where" in block))
+    exec(block("python", "class WherePlugin("), scope)
+    conversation = parse(block("", "protocol: where"))
     plugin = scope["WherePlugin"]
     assert isinstance(plugin, type)
     player = Player(Playbook(plugin))
@@ -56,7 +61,7 @@ def test_the_conversation_of_the_readme_comes_out(tmp_path: Path) -> None:
 def test_the_configuration_of_the_readme_is_valid(tmp_path: Path) -> None:
     """Every key in it exists."""
     path = tmp_path / "alg.toml"
-    path.write_text(next(block for block in blocks("toml") if "[routes.office]" in block))
+    path.write_text(block("toml", "[routes.office]"))
     (route,) = load(path, Registry(), Overrides()).routes
     assert str(route) == "ftp 10.77.1.1:2121 -> 203.0.113.2:21"
 

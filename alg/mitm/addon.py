@@ -1,5 +1,5 @@
 """`Gateway`: the addon itself: mitmproxy's hooks, and the commands that a person may give. What it does with a
-connection is in `gateway`.
+connection is in `services`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from collections.abc import Iterable, Sequence
 from mitmproxy import command, ctx, exceptions, flow, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client, Server
+from mitmproxy.optmanager import OptManager
 
-from alg.core.errors import AlgError, ConfigError, ConnectError
+from alg.core.errors import AlgError, ConfigError, ConnectError, PluginError
 from alg.core.machines import make_plugin
 from alg.core.plugin import refusal_words
 from alg.mitm import compat, options, views
 from alg.mitm.compat import Context, Layer, NextLayer, mode_specs, server_hooks
-from alg.mitm.gateway import Services
 from alg.mitm.legs import RefusedLayer
 from alg.mitm.owner import LeaseRequest
-from alg.mitm.settings import Treatment
+from alg.mitm.services import Services
+from alg.mitm.settings import Policy, Treatment
 from alg.registry import Registry
 
 LOGGER = logging.getLogger("alg")
@@ -38,6 +39,7 @@ class Gateway:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.services = Services(registry or Registry())
+        self._running = False
 
     @property
     def records(self) -> list[str]:
@@ -57,12 +59,19 @@ class Gateway:
             try:
                 self.services.settings = options.parse(ctx.options, self.services.registry)
             except ConfigError as error:
-                raise exceptions.OptionsError(f"alg: {error}") from None
+                if self._running:
+                    raise exceptions.OptionsError(f"alg: {error}") from None
+                # An exception would be shown with its traceback; an error that is logged at start ends mitmproxy too.
+                for line in str(error).splitlines():
+                    LOGGER.error("alg: %s", line)  # noqa: TRY400
+        if {"mode", "alg_policy"} & updated and (warning := _cannot_rewrite(ctx.options)):
+            LOGGER.warning("alg: %s", warning)
         if "connection_strategy" in updated and ctx.options.connection_strategy == "lazy":
             LOGGER.warning("alg: %s", _NEEDS_EAGER)
 
     def running(self) -> None:
         """All addons are there: be asked in time, and say what mitmproxy is not known to do well."""
+        self._running = True
         compat.go_before_next_layer(self)
         if warning := compat.version_warning():
             LOGGER.warning("alg: %s", warning)
@@ -103,10 +112,20 @@ class Gateway:
         if nextlayer.layer is None and isinstance(top := _top(nextlayer.context), Layer) and not _is_ours(top):
             try:
                 nextlayer.layer = self._claim(nextlayer.context)
-            except Exception as problem:
-                # mitmproxy would choose a layer that passes everything.
-                nextlayer.layer = RefusedLayer(nextlayer.context)
-                LOGGER.exception("alg: %s", problem, exc_info=not isinstance(problem, AlgError))
+            except AlgError as error:
+                self._refuse(nextlayer, error)
+            except Exception as problem:  # noqa: BLE001 - mitmproxy would choose a layer that passes everything
+                self._refuse(nextlayer, PluginError(f"{type(problem).__name__}: {problem}"))
+
+    def _refuse(self, nextlayer: NextLayer, error: AlgError) -> None:
+        nextlayer.layer = RefusedLayer(nextlayer.context)
+        self.services.records.append(error.reason)
+        LOGGER.warning("alg: %s %s", error.reason, error)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """A client asks for an address of ours that stands for a server's of the other family: lead it there."""
+        if (target := self.services.aliased(data.client, data.server)) is not None:
+            data.server.address = str(target.address), target.port
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """A server may speak first, or nobody ever: be asked for the layer before the first byte."""
@@ -165,6 +184,17 @@ class Gateway:
     def explain(self, flows: Sequence[flow.Flow]) -> Sequence[str]:
         """Explain what was rewritten, opened and refused in the sessions of these flows, and why."""
         return [line for each in flows for line in _explain(each)]
+
+
+def _cannot_rewrite(given: OptManager) -> str | None:
+    """Why addresses cannot be rewritten where clients go through the proxy: it would be the one who comes."""
+    modes = [mode for mode in given.mode if not mode.startswith("reverse:")] if "mode" in given else []
+    if given.alg_policy != Policy.REWRITE.value or not modes:
+        return None
+    return (
+        f"alg_policy=rewrite: in mode {modes[0]} clients ask the proxy to connect to what they are told, so a listener of "
+        "ours would be reached by the proxy itself and refuse it; set alg_policy=auto"
+    )
 
 
 def _explain(each: flow.Flow) -> Iterable[str]:

@@ -14,7 +14,7 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import mitmproxy.version
@@ -75,7 +75,7 @@ OLDEST, NEXT_MAJOR = (11, 0, 2), 13
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 # What is overridden, called or read here and in the modules that import from here: owner, name, parameters.
-_NEEDED: tuple[tuple[object, str, tuple[str, ...] | None], ...] = (
+NEEDED: Sequence[tuple[object, str, tuple[str, ...] | None]] = (
     (layer.Layer, "handle_event", ("self", "event")),
     (layer.Layer, "_handle_event", ("self", "event")),
     (layer.NextLayer, "__init__", ("self", "context", "ask_on_start")),
@@ -103,14 +103,14 @@ _NEEDED: tuple[tuple[object, str, tuple[str, ...] | None], ...] = (
 )
 
 
-def _check() -> None:
+def check(needed: Sequence[tuple[object, str, tuple[str, ...] | None]]) -> None:
     """Refuse a version that lacks what we need.
 
     Raises:
         ConfigError: with the names that are missing, and what to do.
     """
     missing = []
-    for owner, name, parameters in _NEEDED:
+    for owner, name, parameters in needed:
         found = inspect.getattr_static(owner, name, None)
         where = f"{getattr(owner, '__name__', owner)}.{name}"
         if found is None:
@@ -124,7 +124,7 @@ def _check() -> None:
         )
 
 
-_check()
+check(NEEDED)
 
 
 def version_warning(version: str = mitmproxy.version.VERSION) -> str | None:

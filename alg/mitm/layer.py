@@ -1,5 +1,5 @@
-"""`FlowLayer`: one flow in mitmproxy: carries out the commands of its machine on two legs, and shows what passes as the
-messages of a TCP flow, one for each unit that the plugin sends. Other addons may change, drop or end it.
+"""`FlowLayer`: one flow in mitmproxy: carries out the commands of its machine on two legs. Without a machine it carries
+what is opaque, and shows the beginning of it.
 
 It decides nothing: what passes is the plugin's business, what may be listened for is the session's.
 """
@@ -9,10 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
-
-from mitmproxy.flow import Error
-from mitmproxy.tcp import TCPFlow, TCPMessage
 
 from alg.core.commands import (
     Abort,
@@ -45,7 +41,8 @@ from alg.core.model import Leg, Outcome, Side, TlsInfo, TlsPolicy
 from alg.core.plugin import StreamPlugin, refusal_words
 from alg.mitm import compat
 from alg.mitm.compat import Context, commands
-from alg.mitm.legs import LegsLayer, endpoint_of
+from alg.mitm.legs import endpoint_of, literal
+from alg.mitm.messages import MessagesLayer
 from alg.mitm.owner import AlgLeaseHook, Cut, FlowOwner, LeaseRequest, RelatedOver
 from alg.mitm.tunnels import Commands, ServerTunnel
 
@@ -60,7 +57,7 @@ class Preview:
     limit: int | None
 
 
-class FlowLayer(LegsLayer):
+class FlowLayer(MessagesLayer):
     """One flow between the client and the server of its context."""
 
     def __init__(
@@ -89,8 +86,6 @@ class FlowLayer(LegsLayer):
         self._on_closed = on_closed
         self._is_over = False
         self.name = name
-        self.flow = TCPFlow(context.client, context.server, live=True)
-        self.error: AlgError | None = None
         self.counts = dict.fromkeys(Side, 0)
         """Plain bytes that each side has said."""
         self.began = asyncio.get_running_loop().time()
@@ -98,7 +93,7 @@ class FlowLayer(LegsLayer):
     # The beginning.
 
     def _on_start(self) -> Commands:
-        yield from self._trigger(compat.TcpStartHook(self.flow))
+        yield from self._show_start()
         if self.context.server.timestamp_start is None:
             error = yield commands.OpenConnection(self.context.server)
             if error:
@@ -124,10 +119,11 @@ class FlowLayer(LegsLayer):
 
     def _leg(self, side: Side) -> Leg:
         conn = self._conn(side)
-        # Through an upstream proxy the server's own address is not known: that proxy is all that we see of it.
         seen = conn if conn.peername else compat.tunnel_of(compat.handler_of(self.context.client), conn)
         assert seen.sockname and seen.peername, "it is connected"
         local, peer = endpoint_of(seen.sockname), endpoint_of(seen.peername)
+        if seen is not conn and (named := literal(self.context.server.address)) is not None:
+            peer = named  # through an upstream proxy; where that is given a name, the proxy is all that we see
         return Leg(local, peer, self._tls(side), self.session.tls_policy(side))
 
     @property
@@ -305,13 +301,9 @@ class FlowLayer(LegsLayer):
         assert self._machine is not None
         server = self.context.server
         by_client = self._machine.legs[Side.SERVER].tls_policy is TlsPolicy.CLIENT
-        if server.sni or server.address is None or not by_client or self._machine.legs[Side.CLIENT].secure:
+        if server.sni or not by_client or self._machine.legs[Side.CLIENT].secure:
             return False
-        try:
-            ip_address(server.address[0])
-        except ValueError:
-            return False
-        return True
+        return literal(server.address) is not None
 
     def _resumable(self) -> compat.SSL.Session | None:
         return self.session.resumable(self)
@@ -321,27 +313,6 @@ class FlowLayer(LegsLayer):
         """The TLS session toward the server, for related flows to resume."""
         tunnel = self._tunnels.get(Side.SERVER)
         return tunnel.session if isinstance(tunnel, ServerTunnel) else None
-
-    # Messages and hooks.
-
-    def _send(self, side: Side, data: bytes) -> Commands:
-        """Show a message, and send what other addons leave of it."""
-        message = TCPMessage(side is Side.SERVER, data)
-        self.flow.messages.append(message)
-        yield from self._trigger(compat.TcpMessageHook(self.flow))
-        if message.content:
-            yield from self._write(side, message.content)
-
-    def _trigger(self, hook: commands.StartHook) -> Commands:
-        """Have addons judge something. One that raises, or that kills the flow, ends it (mitmproxy itself goes on)."""
-        compat.forget_failures()
-        yield hook
-        if compat.hook_failed():
-            raise PolicyError(
-                f"an addon failed in {hook.name}: nothing passes that nobody judged", reason="hook_failed"
-            )
-        if self.flow.error is not None and self.flow.error.msg == Error.KILLED_MESSAGE and self.error is None:
-            raise PolicyError("the flow was killed", reason="killed")
 
     # The end.
 
@@ -381,10 +352,7 @@ class FlowLayer(LegsLayer):
         if self._is_over:
             return
         self._is_over = self._closing = True
-        self.flow.live = False
         self.session.flow_ended(self, self.error)
         if self._on_closed is not None:
             self._on_closed(self)
-        if self.error is not None and self.flow.error is None:
-            self.flow.error = Error(str(self.error))
-        yield compat.TcpErrorHook(self.flow) if self.error is not None else compat.TcpEndHook(self.flow)
+        yield from self._show_end()

@@ -30,8 +30,8 @@ from alg.mitm.owner import Cut, RelatedOver
 from alg.mitm.settings import Treatment
 
 if TYPE_CHECKING:
-    from alg.mitm.gateway import Services
     from alg.mitm.lease import MitmLease
+    from alg.mitm.services import Services
 
 LOGGER = logging.getLogger("alg")
 _RECORDS_KEPT = 200

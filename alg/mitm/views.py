@@ -59,10 +59,11 @@ _view = View()
 
 def add() -> None:
     """Make the view known."""
+    remove()
     contentviews.add(_view)
 
 
 def remove() -> None:
     """Take it away again, where that can be done."""
-    if not hasattr(contentviews, "Contentview"):
-        contentviews.remove(_view)
+    if not hasattr(contentviews, "Contentview") and (known := contentviews.get(NAME)) is not None:
+        contentviews.remove(known)
