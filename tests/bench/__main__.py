@@ -21,7 +21,7 @@ from tests.bench.namespaces import BenchError, raise_descriptor_limit, require_r
 
 IN_ROUNDS = (*MEASURES, *FTPS_MEASURES, *MITM_MEASURES)
 ONCE = (*endurance.ENDURANCE, *MITM_ENDURANCE)
-NAMES = list(dict.fromkeys(each.name for each in (*IN_ROUNDS, *ONCE)))
+NAMES = list(dict.fromkeys([*(each.name for each in IN_ROUNDS), *(each.name for each in ONCE)]))
 
 
 def arguments() -> argparse.Namespace:
