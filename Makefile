@@ -1,6 +1,6 @@
 # make demo   shows the gateway at work        make test   the tests that this machine can run
 # make lint   ruff and mypy --strict           make peers  real servers and clients in network namespaces (root)
-# make bench  ratios against HAProxy, kernel NAT, ftp-proxy, mod_proxy (root)
+# make bench  ratios against HAProxy, kernel NAT, ftp-proxy, mod_proxy, mitmproxy (root)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -40,6 +40,7 @@ peers: $(READY)
 	$(BIN)/python -m tests.peers
 	$(BIN)/python -m tests.peers.odd
 	$(BIN)/python -m tests.peers.big
+	$(BIN)/python -m tests.peers.mitm_big
 	$(BIN)/python -m tests.peers.tls
 	$(BIN)/python -m tests.peers.tls --table cells
 	$(BIN)/python -m tests.peers.extras --install

@@ -16,10 +16,12 @@ from tests.bench.ftps import FTPS_MEASURES
 from tests.bench.generators import Figures
 from tests.bench.measures import MEASURES, Settings
 from tests.bench.methods import METHODS
+from tests.bench.mitm_measures import MITM_ENDURANCE, MITM_MEASURES
 from tests.bench.namespaces import BenchError, raise_descriptor_limit, require_root, sweep
 
-IN_ROUNDS = (*MEASURES, *FTPS_MEASURES)
-NAMES = list(dict.fromkeys([*(each.name for each in IN_ROUNDS), *(each.name for each in endurance.ENDURANCE)]))
+IN_ROUNDS = (*MEASURES, *FTPS_MEASURES, *MITM_MEASURES)
+ONCE = (*endurance.ENDURANCE, *MITM_ENDURANCE)
+NAMES = list(dict.fromkeys([*(each.name for each in IN_ROUNDS), *(each.name for each in ONCE)]))
 
 
 def arguments() -> argparse.Namespace:
@@ -28,8 +30,8 @@ def arguments() -> argparse.Namespace:
     only = f"only this measure, repeatable: {', '.join(NAMES)}"
     add("--only", action="append", choices=NAMES, metavar="NAME", help=only)
     add("--methods", metavar="A,B", help=f"only these methods: {','.join(METHODS)}")
-    subject = "divide this method by the others (default: alg)"
-    add("--subject", default=report.SUBJECT, choices=METHODS, metavar="NAME", help=subject)
+    subject = "divide this method by the others (default: alg, and mitm-alg for mitmproxy)"
+    add("--subject", choices=METHODS, metavar="NAME", help=subject)
     add("--rounds", type=int, default=7, metavar="N", help="default: 7")
     add("--seconds", type=float, default=1.5, metavar="S", help="length of one sample (default: 1.5)")
     ends = "of bulk transfers: the cheapest there are, or such as copy, as programs do (default: cheap)"
@@ -71,7 +73,7 @@ def measure(options: argparse.Namespace) -> int:
     settings = Settings(options.rounds, options.seconds, options.ends)
     wanted, names = options.only or NAMES, chosen(options)
     in_rounds = [replace(each, methods=common(each.methods, names)) for each in IN_ROUNDS if each.name in wanted]
-    once = [replace(each, methods=common(each.methods, names)) for each in endurance.ENDURANCE if each.name in wanted]
+    once = [replace(each, methods=common(each.methods, names)) for each in ONCE if each.name in wanted]
     facts = environment(options)
     running = rounds.start(in_rounds, names, record)
     try:

@@ -22,7 +22,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Aim:
-    """A figure of ALG, divided by that of another method unless `other` is empty, against a bound."""
+    """A figure of the measure's subject, divided by that of another method unless `other` is empty, against a bound."""
 
     figure: str
     other: str
@@ -43,6 +43,7 @@ class Measure:
     methods: tuple[str, ...]
     sample: Callable[[Running, Settings], Figures]
     aims: tuple[Aim, ...] = field(default=())
+    subject: str = "alg"  # whose figures are divided by the others'
 
 
 def _bulk(connections: int, running: Running, settings: Settings) -> Figures:

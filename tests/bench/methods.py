@@ -4,16 +4,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
-from tests.bench import certificates, mod_proxy, processes
+from tests.bench import certificates, mitm, mod_proxy, processes
 from tests.bench.namespaces import GATEWAY_INSIDE, SERVER, BenchError, Lab
 from tests.bench.tools import BUILD, PROFTPD, tool
 
-TCP_PORT, FTP_PORT, PLAIN_PORT, FTPS_PORT, FRONT_PORT = 7000, 21, 2120, 2121, 2122
+TCP_PORT, FTP_PORT, PLAIN_PORT, FTPS_PORT, FRONT_PORT, MITM_FTP_PORT = 7000, 21, 2120, 2121, 2122, 2123
 # The last three stand before the server with TLS: without TLS, with TLS on both legs, with TLS toward clients only.
 TCP, FTP, PLAIN, FTPS, FRONT = "tcp", "ftp", "plain", "ftps", "front"
 SECURED = frozenset({PLAIN, FTPS, FRONT})
+MITM = "mitmproxy"  # FTP, and for its own relays a bare stream beside it, by one process
 
 Gateway = dict[str, "subprocess.Popen[str]"]  # by one of the services that the process serves
 Start = Callable[[Lab, frozenset[str]], Gateway]
@@ -36,6 +38,7 @@ def _alg(lab: Lab, services: frozenset[str]) -> Gateway:
         PLAIN: (PLAIN_PORT, f"ftp://{SERVER}:{FTPS_PORT}", ()),
         FTPS: (FTPS_PORT, f"ftp://{SERVER}:{FTPS_PORT}", (*tls, "--upstream-tls", "require")),
         FRONT: (FRONT_PORT, f"ftp://{SERVER}:{FTPS_PORT}", (*tls, "--upstream-tls", "never")),
+        MITM: (MITM_FTP_PORT, f"ftp://{SERVER}:{FTP_PORT}", ()),
     }
     gateway = {}
     for service, (port, upstream, more) in wanted.items():
@@ -139,6 +142,11 @@ def _mod_proxy(lab: Lab, services: frozenset[str]) -> Gateway:
     return gateway
 
 
+def _mitm(kind: str, lab: Lab, services: frozenset[str]) -> Gateway:
+    ports = {MITM_FTP_PORT: FTP_PORT} if kind == "alg" else {TCP_PORT: TCP_PORT, MITM_FTP_PORT: FTP_PORT}
+    return {MITM: lab.serve("gateway", (GATEWAY_INSIDE, MITM_FTP_PORT), *mitm.command(kind, lab, ports))}
+
+
 def _direct(lab: Lab, services: frozenset[str]) -> Gateway:
     return {}
 
@@ -160,6 +168,7 @@ METHODS = {
         Method("nat-ftp", _nat),
         Method("ftp-proxy", _ftp_proxy),
         Method("mod_proxy", _mod_proxy),
+        *(Method(f"mitm-{kind}", partial(_mitm, kind)) for kind in mitm.EXTRA),
         Method("direct", _direct, target=SERVER, routed=True),
     )
 }

@@ -9,7 +9,6 @@ from tests.bench.generators import Figures
 from tests.bench.measures import Aim, Measure
 from tests.bench.rounds import Record
 
-SUBJECT = "alg"
 Cell = tuple[str, ...]
 
 
@@ -61,7 +60,8 @@ def table(rows: list[Cell]) -> str:
     return "\n".join(lines)
 
 
-def measure_table(measure: Measure, samples: dict[str, dict[int, Figures]], subject: str) -> str:
+def measure_table(measure: Measure, samples: dict[str, dict[int, Figures]], wanted: str | None) -> str:
+    subject = wanted or measure.subject
     rows: list[Cell] = [("", "figure", "median (quartiles)", f"{subject} / it (quartiles)", "aim", "")]
     for name in measure.methods:
         turns = samples.get(name, {})
@@ -73,7 +73,7 @@ def measure_table(measure: Measure, samples: dict[str, dict[int, Figures]], subj
             aim = next((aim for aim in measure.aims if (aim.figure, aim.other) == (figure, name)), None)
             quotients = ratios(samples, subject, name, figure) if name != subject and comparable(figure) else []
             ratio = Spread.of(quotients) if quotients else None
-            cells = judge(aim if subject == SUBJECT else None, ratio.median) if ratio else ("", "")
+            cells = judge(aim if subject == measure.subject else None, ratio.median) if ratio else ("", "")
             rows.append((name if place == 0 else "", figure, str(Spread.of(values)), str(ratio or ""), *cells))
         if not turns:
             rows.append((name, "", "no sample", "", "", ""))
@@ -85,7 +85,7 @@ def endurance_table(measure: Endurance, found: dict[str, Figures]) -> str:
     for name in measure.methods:
         for place, (figure, value) in enumerate(found.get(name, {}).items()):
             aim = next((aim for aim in measure.aims if aim.figure == figure), None)
-            cells = judge(aim if name == SUBJECT else None, value)
+            cells = judge(aim if name == "alg" else None, value)
             rows.append((name if place == 0 else "", figure, number(value), *cells))
         if name not in found:
             rows.append((name, "", "no sample", "", ""))
@@ -98,17 +98,17 @@ def document(
     record: Record,
     endurance: list[Endurance],
     found: dict[str, dict[str, Figures]],
-    subject: str,
+    wanted: str | None,
 ) -> dict[str, object]:
     """Everything, with every sample, for machines."""
     return {
         "environment": environment,
-        "subject": subject,
         "rounds": [
             {
                 "title": measure.title,
+                "subject": wanted or measure.subject,
                 "samples": record.samples.get(measure.title, {}),
-                "ratios": _all_ratios(record.samples.get(measure.title, {}), subject),
+                "ratios": _all_ratios(record.samples.get(measure.title, {}), wanted or measure.subject),
                 "aims": [asdict(aim) for aim in measure.aims],
             }
             for measure in measures

@@ -12,9 +12,10 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from .clients import CLIENTS, DIRECTIONS, Transfer
+from .clients import CLIENTS, DIRECTIONS, Invocation, Transfer
 from .gateway import MODES
 from .install import CHECKOUT
 from .processes import LabError, run_limited
@@ -64,7 +65,10 @@ class MemoryWatch(threading.Thread):
         return self.highest_mib - self.start_mib
 
 
-def transfer(rig: Rig, mode: str, direction: str, digest: str) -> str:
+Client = Callable[[Transfer], Invocation]
+
+
+def transfer(rig: Rig, mode: str, direction: str, digest: str, client: Client = CLIENTS["curl"]) -> str:
     """Move the sample one way; return what is wrong, or nothing."""
     sample = rig.site.root / SAMPLE
     local = rig.scratch / "local.bin"
@@ -73,7 +77,8 @@ def transfer(rig: Rig, mode: str, direction: str, digest: str) -> str:
     plan = Transfer(mode, 4, direction, rig.gateway.hosts[4], rig.gateway.port, local, TRANSFER_SECONDS)
     environment = {"PATH": os.environ["PATH"], "HOME": str(rig.scratch), "LC_ALL": "C"}
     begin = time.monotonic()
-    command = rig.lab.client.command(*CLIENTS["curl"](plan).command)
+    invocation = client(plan)
+    command = rig.lab.client.command(*invocation.command)
     status, said = run_limited(command, TRANSFER_SECONDS + 5, CHECKOUT, environment)
     seconds = time.monotonic() - begin
     arrived = local if direction == "download" else rig.site.root / UPLOADS / local.name
@@ -83,7 +88,7 @@ def transfer(rig: Rig, mode: str, direction: str, digest: str) -> str:
     local.unlink(missing_ok=True)
     wrong = ""
     if status != 0:
-        wrong = f"curl ended with {status}: {' | '.join(said.splitlines()[-6:])}"
+        wrong = f"{invocation.command[0]} ended with {status}: {' | '.join(said.splitlines()[-6:])}"
     elif found != digest:
         wrong = "the file is different"
     print(f"{'FAIL' if wrong else 'ok  '} {mode} {direction:8} {size:.0f} MiB in {seconds:.1f} s {wrong}", flush=True)

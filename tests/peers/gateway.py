@@ -25,11 +25,16 @@ START_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Orders:
-    """What the gateway is told: what follows `alg run`, how many routes that makes, where its own files are."""
+    """What the gateway is told: what follows `alg run`, how many routes that makes, where its own files are.
+
+    Another program than `alg run` is told likewise, and has a line of its own for each route that is ready.
+    """
 
     arguments: tuple[str, ...]
     routes: int
     home: Path | None = None
+    program: tuple[str, ...] = (sys.executable, "-m", "alg", "run")
+    ready: str = r"\bready: ftps? "
 
 
 def route(scheme: str, inside: str, port: int, outside: str, server_port: int) -> str:
@@ -58,11 +63,11 @@ class Gateway:
 
     def __enter__(self) -> Self:
         if self._mode == "alg":
-            command = self._lab.gateway.command(sys.executable, "-m", "alg", "run", *self._orders.arguments)
+            command = self._lab.gateway.command(*self._orders.program, *self._orders.arguments)
             home = {"ALG_HOME": str(self._orders.home)} if self._orders.home else {}
             self._process = Process(command, "alg run", cwd=CHECKOUT, env={**os.environ, **home})
             try:
-                self._process.wait_for_lines(r"\bready: ftps? ", self._orders.routes, START_SECONDS)
+                self._process.wait_for_lines(self._orders.ready, self._orders.routes, START_SECONDS)
             except BaseException:
                 self._process.stop()
                 raise
@@ -93,7 +98,8 @@ class Gateway:
             return []
         wrong: list[str] = []
         if not self._process.alive():
-            wrong.append(f"the gateway ended by itself; its last words: {self._process.tail()}")
+            ended = f"the gateway ended by itself with status {self._process.stop()}"
+            wrong.append(f"{ended}; its last words: {self._process.tail()}")
         elif (status := self._process.stop()) != 0:
             how = "did not end within 10 s" if status is None else f"ended with status {status}"
             wrong.append(f"the gateway {how} after SIGTERM; its last words: {self._process.tail()}")

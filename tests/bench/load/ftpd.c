@@ -1,6 +1,6 @@
 /* ftpd ADDRESS PORT: a small FTP server, so that the gateway is the limit and not the server. One process, one
- * epoll. Knows USER, PASS, TYPE, NOOP, PASV, EPSV, PORT, EPRT, RETR and QUIT; anyone may log in; the name of
- * a file is its size in bytes, 0 being endless. */
+ * epoll. Knows USER, PASS, TYPE, NOOP, PASV, EPSV, PORT, EPRT, RETR, STOR and QUIT; anyone may log in; the name of
+ * a file is its size in bytes, 0 being endless. What is stored is dropped in the kernel, unread. */
 #include "common.h"
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -17,7 +17,7 @@ struct handle {
 struct session {
     struct handle control, passive, data;
     struct sockaddr_in active;
-    bool transfer, endless, ready, dead;
+    bool transfer, upload, endless, ready, dead;
     int64_t left;
     int have;
     char line[LINE];
@@ -60,8 +60,24 @@ static void finish(struct session *s, const char *text) {
     say(s, text);
 }
 
-/* Send what the data connection takes now. */
+/* Drop what came; one read at a time, so that many uploads share this server. */
+static void swallow(struct session *s) {
+    static char unread[BLOCK];
+    ssize_t n = recv(s->data.fd, unread, sizeof unread, MSG_TRUNC);
+    if (n == 0)
+        finish(s, "226 Done.\r\n");
+    else if (n < 0 && errno != EAGAIN)
+        finish(s, "426 The data connection broke.\r\n");
+    else
+        watch(epoll, EPOLL_CTL_MOD, s->data.fd, EPOLLIN, &s->data);
+}
+
+/* Send what the data connection takes now, or take what it has. */
 static void pump(struct session *s) {
+    if (s->upload) {
+        swallow(s);
+        return;
+    }
     while (s->left > 0 || s->endless) {
         off_t from = 0;
         size_t want = s->endless || s->left > BLOCK ? BLOCK : (size_t)s->left;
@@ -79,7 +95,7 @@ static void pump(struct session *s) {
     finish(s, "226 Done.\r\n");
 }
 
-static void retrieve(struct session *s, const char *name) {
+static void begin_transfer(struct session *s, const char *name, bool upload) {
     if (s->data.fd < 0 && s->passive.fd < 0) {
         if (s->active.sin_port == 0) {
             say(s, "425 PASV or PORT first.\r\n");
@@ -95,6 +111,7 @@ static void retrieve(struct session *s, const char *name) {
     }
     s->left = atoll(name);
     s->endless = s->left == 0;
+    s->upload = upload;
     s->transfer = true;
     say(s, "150 Here it comes.\r\n");
     if (!s->dead && s->ready)
@@ -161,7 +178,9 @@ static void command(struct session *s, char *line) {
     else if (!strncasecmp(line, "EPRT", 4))
         active(s, argument, true);
     else if (!strncasecmp(line, "RETR", 4))
-        retrieve(s, argument);
+        begin_transfer(s, argument, false);
+    else if (!strncasecmp(line, "STOR", 4))
+        begin_transfer(s, argument, true);
     else if (!strncasecmp(line, "QUIT", 4)) {
         say(s, "221 Goodbye.\r\n");
         end(s);

@@ -1,10 +1,11 @@
-/* ftpload ADDRESS PORT pasv|epsv|port PARALLEL SECONDS: whole FTP sessions, so many at a time: login, TYPE I, the
- * data command, RETR of 1 KiB, QUIT. It connects to the address that 227 gives, whatever it is; in PORT mode it
- * takes one data connection and closes the listener. A session counts when every byte and every reply came. */
+/* ftpload ADDRESS PORT pasv|epsv|port|none PARALLEL SECONDS: whole FTP sessions, so many at a time: login, TYPE I, the
+ * data command, RETR of 1 KiB, QUIT; with `none` no more than login, TYPE I and QUIT. It connects to the address that
+ * 227 gives, whatever it is; in PORT mode it takes one data connection and closes the listener. A session counts when
+ * every byte and every reply came. */
 #include "common.h"
 
 enum { MOST = 256, SIZE = 1024, ROOM = 2048 };
-enum mode { PASV, EPSV, PORT };
+enum mode { PASV, EPSV, PORT, NONE };
 enum step { GREETED, USER, PASS, TYPE, ADDRESS, RETR, COMPLETE, QUIT };
 
 struct session;
@@ -91,11 +92,14 @@ static void retrieve(struct session *s) {
     send_line(s, "RETR 1024\r\n");
 }
 
+static void quit(struct session *s) {
+    s->step = QUIT;
+    send_line(s, "QUIT\r\n");
+}
+
 static void quit_when_complete(struct session *s) {
-    if (s->data_done && s->done_226) {
-        s->step = QUIT;
-        send_line(s, "QUIT\r\n");
-    }
+    if (s->data_done && s->done_226)
+        quit(s);
 }
 
 static void reply(struct session *s, const char *line) {
@@ -109,7 +113,14 @@ static void reply(struct session *s, const char *line) {
     case GREETED: s->step = USER; send_line(s, "USER bench\r\n"); break;
     case USER: s->step = PASS; send_line(s, "PASS bench\r\n"); break;
     case PASS: s->step = TYPE; send_line(s, "TYPE I\r\n"); break;
-    case TYPE: s->step = ADDRESS; ask_for_data(s); break;
+    case TYPE:
+        if (mode == NONE) {
+            quit(s);
+        } else {
+            s->step = ADDRESS;
+            ask_for_data(s);
+        }
+        break;
     case ADDRESS:
         if (mode == PORT)
             retrieve(s);
@@ -188,9 +199,9 @@ static void accept_data(struct session *s) {
 
 int main(int argc, char **argv) {
     if (argc != 6)
-        die("usage: ftpload ADDRESS PORT pasv|epsv|port PARALLEL SECONDS");
+        die("usage: ftpload ADDRESS PORT pasv|epsv|port|none PARALLEL SECONDS");
     server = address(argv[1], atoi(argv[2]));
-    mode = !strcmp(argv[3], "pasv") ? PASV : !strcmp(argv[3], "epsv") ? EPSV : PORT;
+    mode = !strcmp(argv[3], "pasv") ? PASV : !strcmp(argv[3], "epsv") ? EPSV : !strcmp(argv[3], "port") ? PORT : NONE;
     int parallel = atoi(argv[4]);
     if (parallel < 1 || parallel > MOST)
         die("parallel: 1 to %d", MOST);

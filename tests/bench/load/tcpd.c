@@ -1,6 +1,6 @@
 /* tcpd ADDRESS PORT: the server behind the plain relays. The first byte of a connection says what it wants:
  * B an endless stream by sendfile from memory (the cheap end), C the same by send from a buffer,
- * E an echo, S a session (9 bytes asked, 200 answered; the client closes first). */
+ * E an echo, S a session (9 bytes asked, 200 answered; the client closes first), U an upload, dropped unread. */
 #include "common.h"
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -51,8 +51,9 @@ static void pump(struct conn *c) {
 }
 
 static void answer(struct conn *c) {
-    static char buffer[65536];
-    ssize_t n = recv(c->fd, buffer, sizeof buffer, 0);
+    static char buffer[65536], unread[CHUNK];
+    bool upload = c->role == 'U';
+    ssize_t n = upload ? recv(c->fd, unread, sizeof unread, MSG_TRUNC) : recv(c->fd, buffer, sizeof buffer, 0);
     if (n <= 0) {
         if (n == 0 || (errno != EAGAIN && errno != EINTR))
             drop(c);
@@ -73,7 +74,7 @@ static void answer(struct conn *c) {
             if (send(c->fd, buffer, ANSWER, MSG_NOSIGNAL) != ANSWER)
                 drop(c);
         }
-    } else {
+    } else if (c->role != 'U') {
         drop(c);
     }
 }

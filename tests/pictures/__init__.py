@@ -1,0 +1,1 @@
+"""Pictures for people: programs that make them, and what they made."""
