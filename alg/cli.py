@@ -23,6 +23,7 @@ from alg.config import Overrides, load
 from alg.core.addresses import Address, parse_address
 from alg.core.errors import AlgError, BindError, ConfigError, ProtocolError
 from alg.core.model import PortRange
+from alg.mitm import wrappers
 from alg.registry import Registry
 from alg.relay import records
 from alg.routes import EXAMPLE, GRAMMAR, parse_ports
@@ -219,6 +220,12 @@ def explain_conversation(path: Path) -> None:
     except AlgError as error:
         _fail(error)
     sys.exit(0 if as_expected else 1)
+
+
+@main.command(name="mitm-path")
+def mitm_path() -> None:
+    """Print the file for `mitmdump -s`, which loads the gateway into mitmproxy."""
+    click.echo(wrappers.script_path())
 
 
 @main.group()

@@ -106,7 +106,7 @@ def _read(path: Path, errors: list[str]) -> FileTable:
         # As JSON: strict about types, yet an array may become a tuple and a text an enumeration.
         return FileTable.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        errors += [f"{path}: {line}" for line in _explain(error, _known_keys)]
+        errors += [f"{path}: {line}" for line in explain_errors(error, _known_keys)]
         return FileTable(routes=_good_routes(table))
 
 
@@ -178,12 +178,12 @@ def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) 
     try:
         return TypeAdapter(checked).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(error, lambda _: known, "options"))) from None
+        raise ConfigError("\n".join(explain_errors(error, lambda _: known, "options"))) from None
     except ConfigError as error:  # from the dataclass itself
         raise ConfigError(f"options.{error}") from None
 
 
-def _explain(
+def explain_errors(
     error: ValidationError, known_keys: Callable[[tuple[int | str, ...]], Iterable[str]], *prefix: str
 ) -> list[str]:
     """One line for each error: path, what is wrong, what would be right."""

@@ -46,7 +46,7 @@ from alg.core.errors import (
 )
 from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, LegPlan, Outcome, Side, TlsInfo, TlsPolicy
 from alg.core.pipeline import Pipeline
-from alg.core.plugin import Binding, Flow, StreamPlugin
+from alg.core.plugin import Binding, Flow, Need, StreamPlugin
 from alg.core.policy import Rules, Verdict
 from alg.core.promise import Promise
 from alg.core.rate import RateLimit
@@ -66,6 +66,7 @@ __all__ = [
     "Flow",
     "Leg",
     "LegPlan",
+    "Need",
     "Network",
     "Outcome",
     "Pipeline",

@@ -41,11 +41,13 @@ _Allowed = Annotated[AllowedUpstream, _from_text(parse_allowed)]
 _Pin = Annotated[str, _from_text(parse_pin)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table that knows its keys and their types, and takes no others."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
-class SideTable(_Table):
+class SideTable(Table):
     """What `[routes.NAME.client]` and `.server` have in common."""
 
     bind: _Address | None = None
@@ -55,7 +57,7 @@ class SideTable(_Table):
     min_port: Annotated[int, Field(ge=0, le=65535)] = 1024
 
 
-class ClientTlsTable(_Table):
+class ClientTlsTable(Table):
     """`tls` of `[routes.NAME.client]`; see `alg.settings.ClientTls`."""
 
     certificate: str | None = None
@@ -66,7 +68,7 @@ class ClientTlsTable(_Table):
     resumption: bool = False
 
 
-class ServerTlsTable(_Table):
+class ServerTlsTable(Table):
     """`tls` of `[routes.NAME.server]`; see `alg.settings.ServerTls`."""
 
     policy: Literal["client", "require", "never"] | None = None
@@ -112,7 +114,7 @@ class ServerTable(SideTable):
     proxy_protocol: Literal["v1", "v2"] | None = None
 
 
-class RouteTable(_Table):
+class RouteTable(Table):
     """`[routes.NAME]`."""
 
     route: str
@@ -122,7 +124,7 @@ class RouteTable(_Table):
     options: dict[str, object] = Field(default_factory=dict)
 
 
-class TimesTable(_Table):
+class TimesTable(Table):
     """`[times]`, in seconds; see `alg.settings.Times`."""
 
     connect: _Seconds = 10.0
@@ -131,7 +133,7 @@ class TimesTable(_Table):
     resolve: _Seconds = 30.0
 
 
-class LimitsTable(_Table):
+class LimitsTable(Table):
     """`[limits]`; see `alg.settings.Limits`."""
 
     sessions: _Count = 100_000
@@ -143,7 +145,7 @@ class LimitsTable(_Table):
     leases_per_session: _Count = 16
 
 
-class FileTable(_Table):
+class FileTable(Table):
     """The whole file."""
 
     ports: _Ports | None = None

@@ -67,7 +67,8 @@ def test_every_plugin_has_an_entry_point(wheel: zipfile.ZipFile) -> None:
     """Under the names of its schemes, in the group `alg.plugins`; and the command is `alg`."""
     entries = configparser.ConfigParser()
     entries.read_string(read(wheel, "entry_points.txt"))
-    assert dict(entries["console_scripts"]) == {"alg": "alg.cli:main"}
+    wrappers = {f"alg-{tool}": f"alg.mitm.wrappers:{tool}" for tool in ("mitmdump", "mitmproxy", "mitmweb")}
+    assert dict(entries["console_scripts"]) == {"alg": "alg.cli:main", **wrappers}
     found = {name: target.partition(":")[0] for name, target in entries["alg.plugins"].items()}
     with_tls = {"ftps": "alg_ftp", "tls": "alg_tcp"}
     assert found == {name.removeprefix("alg_"): name for name in PACKAGES if name != "alg"} | with_tls

@@ -158,6 +158,10 @@ class FlowMachine(Requests):
         waiting = client.waits_for is client.stream and server.waits_for is server.stream
         return waiting and not self._ended and not self._handshakes
 
+    def buffered(self, side: Side) -> int:
+        """Bytes of that side that were handed in and not read yet: for hosts that cannot stop reading."""
+        return self._directions[side].stream.buffered if not self._ended else 0
+
     @property
     def ended(self) -> bool:
         """Whether the machine has said its last word: `CloseConnection` or `Abort`."""

@@ -5,6 +5,7 @@ Nothing in here does I/O: what a plugin asks for becomes a command, which the fl
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection, Mapping
 from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
@@ -16,6 +17,16 @@ from alg.core.outcomes import OnEnd
 from alg.core.stream import Stream, suspend
 
 C_co = TypeVar("C_co", covariant=True)
+
+
+class Need(enum.Enum):
+    """What not every host can do; the value is the name of the request."""
+
+    CONNECT = "connect"
+    """To leave the server to the plugin. In mitmproxy the mode says which server."""
+    STOP_TLS = "stop_tls"
+    """To take TLS off a leg. mitmproxy's TLS cannot tell what comes behind it."""
+
 
 Field = str | int | Endpoint
 """What a record may hold besides its message."""
@@ -288,6 +299,13 @@ class StreamPlugin(Generic[C_co]):
 
     async def from_server(self, stream: Stream) -> None:
         """Treat what the server says."""
+
+    def needs(self) -> frozenset[Need]:
+        """What a host must be able to do for this configuration besides what every host can: nothing by default.
+
+        A host that cannot refuses the plugin when it is loaded, and not in the middle of a session.
+        """
+        return frozenset()
 
     def refusal(self, error: AlgError) -> bytes:  # noqa: ARG002 - for those that override it
         """What the client is told, in its protocol, when its session cannot begin or must end: nothing by default.

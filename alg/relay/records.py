@@ -14,45 +14,33 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from alg.core.plugin import Field
+from alg.core.reasons import is_refusal, printable
 
 LOGGER = logging.getLogger("alg")
 
 REFUSAL = logging.WARNING
 DECISION = logging.INFO
 
-_QUIET = frozenset(("rewrite", "session_open", "session_close", "flow_open", "flow_close", "upstream_open", "transfer"))
-"""Reasons that are no refusal."""
-
 _LONGEST_TEXT = 2000  # characters of a field in JSON
 
 
-def is_refusal(reason: str) -> bool:
-    """Whether a reason is that of a refusal, and no ordinary event."""
-    return reason not in _QUIET
+def _level(reason: str) -> int:
+    return REFUSAL if is_refusal(reason) else DECISION
 
 
 def wanted(reason: str) -> bool:
     """Whether a record of that reason would be written: ask before you compose what comes with every session."""
-    return LOGGER.isEnabledFor(DECISION if reason in _QUIET else REFUSAL)
+    return LOGGER.isEnabledFor(_level(reason))
 
 
 def record(
     reason: str, message: str, *, protocol: str = "", session: int = 0, fields: Mapping[str, Field] | None = None
 ) -> None:
     """Write one record. `reason` is a word of a closed list (docs: README), `message` the same for a person."""
-    level = DECISION if reason in _QUIET else REFUSAL
+    level = _level(reason)
     if LOGGER.isEnabledFor(level):
         extra = {"reason": reason, "protocol": protocol, "session": session, "fields": fields or {}}
         LOGGER.log(level, message, extra={"alg": extra})
-
-
-def printable(text: str, limit: int = 500) -> str:
-    """Return the text in printable ASCII, cut to `limit` characters; all else becomes a backslash escape."""
-    text = text[:limit]
-    if text.isascii() and text.isprintable():
-        return text
-    escaped = text.encode("ascii", "backslashreplace").decode("ascii")
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in escaped)
 
 
 class TextFormatter(logging.Formatter):

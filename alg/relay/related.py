@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from alg.core.errors import AlgError
 from alg.core.events import RelatedEnded
 from alg.core.flow import FlowMachine
+from alg.core.machines import make_machine
 from alg.core.model import Accept, Connect, Endpoint, Leg, Outcome, Side
 from alg.core.plugin import Field
 from alg.core.session import Lease
@@ -17,7 +18,6 @@ from alg.relay import sockets
 from alg.relay.dialer import Dial
 from alg.relay.flow import RelayedFlow
 from alg.relay.leg import LegSocket
-from alg.relay.machines import make_machine
 from alg.relay.owner import LeaseOwner
 from alg.relay.records import wanted
 

@@ -10,10 +10,10 @@ import socket
 from collections.abc import Sequence
 
 from alg.core.errors import AlgError, BindError, ConfigError
+from alg.core.machines import make_plugin
 from alg.core.model import Endpoint
 from alg.registry import Registry
 from alg.relay.listener import Listener
-from alg.relay.machines import make_plugin
 from alg.relay.records import record
 from alg.relay.services import Services
 from alg.relay.session import RelayedSession, refuse

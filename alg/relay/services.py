@@ -6,6 +6,7 @@ import asyncio
 import secrets
 
 from alg.core.addresses import Address
+from alg.core.machines import make_plugin
 from alg.core.model import PortRange
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import Gate
@@ -13,7 +14,6 @@ from alg.core.ports import PortPool
 from alg.registry import Registry
 from alg.relay import sockets
 from alg.relay.budget import Budget, raise_descriptor_limit
-from alg.relay.machines import make_plugin
 from alg.relay.pipes import PipePool
 from alg.relay.poller import make_watcher
 from alg.relay.timeouts import Timeouts

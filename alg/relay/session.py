@@ -13,6 +13,7 @@ from alg.core.addresses import Address, is_this_host
 from alg.core.commands import ConnectUpstream, OpenBinding, Record
 from alg.core.errors import AlgError, BindError, ConnectError, TlsError
 from alg.core.events import CommandFailed, Event, UpstreamConnected
+from alg.core.machines import make_machine
 from alg.core.model import Endpoint, Leg, Side
 from alg.core.plugin import Field, StreamPlugin, refusal_words
 from alg.core.proxy_protocol import format_header
@@ -24,7 +25,6 @@ from alg.relay.flow import RelayedFlow
 from alg.relay.leases import Leases
 from alg.relay.leg import LegSocket
 from alg.relay.listener import Listener
-from alg.relay.machines import make_machine
 from alg.relay.no_leg import NoLeg
 from alg.relay.records import wanted
 from alg.relay.services import Services

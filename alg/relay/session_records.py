@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from alg.core.model import Side
 from alg.core.plugin import Field
+from alg.core.reasons import is_refusal
 from alg.relay.flow import RelayedFlow
-from alg.relay.records import is_refusal, record, wanted
+from alg.relay.records import record, wanted
 
 
 class SessionRecords:

@@ -10,6 +10,7 @@ from alg.plugin import (
     AlgError,
     BindError,
     ConnectError,
+    Need,
     PolicyError,
     ProtocolError,
     Stream,
@@ -50,6 +51,10 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
         self._protection: Protection
         self._transfers: Transfers
         self._data: Data
+
+    def needs(self) -> frozenset[Need]:
+        """CCC takes TLS off the control connection."""
+        return frozenset((Need.STOP_TLS,)) if self.config.ccc else frozenset()
 
     def refusal(self, error: AlgError) -> bytes:
         """421, with a word on why (RFC 959 section 5.4: it may be sent at any time)."""

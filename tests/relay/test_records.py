@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from alg.relay.records import LOGGER, printable, record, set_up, wanted
+from alg.core.reasons import printable
+from alg.relay.records import LOGGER, record, set_up, wanted
 from tests.conftest import Run
 from tests.relay.rig import relaying_ftp
 

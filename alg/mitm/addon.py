@@ -1,0 +1,196 @@
+"""`Gateway`: the addon itself: mitmproxy's hooks, and the commands that a person may give. What it does with a
+connection is in `gateway`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+
+from mitmproxy import command, ctx, exceptions, flow, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client, Server
+
+from alg.core.errors import AlgError, ConfigError, ConnectError
+from alg.core.machines import make_plugin
+from alg.core.plugin import refusal_words
+from alg.mitm import compat, options, views
+from alg.mitm.compat import Context, Layer, NextLayer, mode_specs, server_hooks
+from alg.mitm.gateway import Services
+from alg.mitm.owner import LeaseRequest
+from alg.mitm.settings import Treatment
+from alg.registry import Registry
+
+LOGGER = logging.getLogger("alg")
+
+_NEEDS_EAGER = (
+    "connection_strategy=lazy: mitmproxy connects to a server only when the client has spoken, so a server that speaks "
+    "first (FTP does) is never heard; set connection_strategy=eager"
+)
+
+
+class Gateway:
+    """The addon. Load it with `-s`, or add an instance to a master."""
+
+    name = "alg"
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self.services = Services(registry or Registry())
+        self._failures = compat.noting_failures()
+
+    @property
+    def records(self) -> list[str]:
+        """The reasons of the newest records, oldest first."""
+        return list(self.services.records)
+
+    # The life of the addon.
+
+    def load(self, loader: Loader) -> None:
+        """Declare the options, and show FTP lines as such."""
+        options.declare(loader)
+        self._failures.__enter__()
+        views.add()
+
+    def configure(self, updated: set[str]) -> None:
+        """Options have changed: take them, or say what is wrong with them, and keep those that were."""
+        if any(name.startswith("alg_") for name in updated):
+            try:
+                self.services.settings = options.parse(ctx.options, self.services.registry)
+            except ConfigError as error:
+                raise exceptions.OptionsError(f"alg: {error}") from None
+        if "connection_strategy" in updated and ctx.options.connection_strategy == "lazy":
+            LOGGER.warning("alg: %s", _NEEDS_EAGER)
+
+    def running(self) -> None:
+        """Say what mitmproxy is not known to do well."""
+        if warning := compat.version_warning():
+            LOGGER.warning("alg: %s", warning)
+
+    def done(self) -> None:
+        """Nothing listens any more."""
+        self.services.close()
+        views.remove()
+        self._failures.__exit__(None, None, None)
+
+    # Which connections are ours.
+
+    def _treatment(self, client: Client, server: Server) -> Treatment | None:
+        """How a connection is treated, if it is a control channel of one of our plugins."""
+        if client.transport_protocol != "tcp" or server.address is None:
+            return None
+        mode = client.proxy_mode
+        if isinstance(mode, mode_specs.ReverseMode) and mode.scheme not in ("tcp", "tls"):
+            return None
+        treatment = self.services.settings.treatment(server.address[1])
+        return None if treatment is None or _is_ignored(server) else treatment
+
+    def _claim(self, context: Context) -> Layer | None:
+        if context.client.transport_protocol != "tcp" or context.server.address is None:
+            return None
+        if (lease := self.services.watching(context)) is not None:
+            watched = lease.watched
+            assert context.client.peername is not None
+            if not lease.admit_watched(context.client.peername):
+                return None
+            lease.session.name_server(context.server)
+            name = f"{context.client.peername[0]}:{context.client.peername[1]} -> {watched}"
+            return self.services.related_layer(context, lease, name)
+        treatment = self._treatment(context.client, context.server)
+        return self.services.control_layer(context, treatment) if treatment else None
+
+    def next_layer(self, nextlayer: NextLayer) -> None:
+        """Claim what is ours, by the server's address and never by guessing from its first bytes."""
+        if nextlayer.layer is None and isinstance(top := _top(nextlayer.context), Layer) and not _is_ours(top):
+            try:
+                nextlayer.layer = self._claim(nextlayer.context)
+            except AlgError as error:
+                LOGGER.warning("alg: %s", error)
+                nextlayer.context.client.error = str(error)
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """A server may speak first, or nobody ever: be asked for the layer before the first byte."""
+        handler = compat.handler_of(data.client)
+        if handler is not None and self._wants(data.client, data.server):
+            compat.ask_at_start(handler.layer)
+
+    def http_connected(self, flow: http.HTTPFlow) -> None:
+        """The same, within an HTTP CONNECT tunnel."""
+        handler = compat.handler_of(flow.client_conn)
+        stream = compat.connect_stream(handler, flow) if handler else None
+        if stream is not None and self._wants(stream.context.client, stream.context.server):
+            compat.ask_at_start(stream)
+
+    def _wants(self, client: Client, server: Server) -> bool:
+        if self._treatment(client, server) is not None:
+            return True
+        context = Context(client, ctx.options)
+        context.server = server
+        return self.services.watching(context) is not None
+
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """The server of a reverse proxy cannot be reached: tell the client so in its protocol."""
+        treatment = self._treatment(data.client, data.server)
+        if treatment is None or not isinstance(data.client.proxy_mode, mode_specs.ReverseMode):
+            return
+        handler = compat.handler_of(data.client)
+        if handler is None or treatment.implicit or _is_ours(handler.layer):
+            return
+        error = ConnectError(f"the server cannot be reached: {data.server.error}")
+        words = refusal_words(make_plugin(treatment.plugin, treatment.config), error)
+        compat.say(handler, data.client, words)
+
+    async def alg_lease(self, request: LeaseRequest) -> None:
+        """Listen for an expectation; another addon may refuse it."""
+        if not request.refused:
+            request.answer = await request.layer.session.open_binding(request.command, request.layer)
+
+    # Commands.
+
+    @command.command("alg.sessions")
+    def list_sessions(self) -> Sequence[str]:
+        """List the open sessions: name, client, server, related flows that are open, pending leases."""
+        return [
+            "{}  {} -> {}  {} related, {} pending".format(*session.describe())
+            for session in self.services.sessions.values()
+        ]
+
+    @command.command("alg.leases")
+    def list_leases(self) -> Sequence[str]:
+        """List what is listened or watched for: session, kind, what leads where, for whom."""
+        leases = (lease for session in self.services.sessions.values() for lease in session.leases)
+        return ["{}  {}  {}  for {}".format(*lease.describe()) for lease in leases]
+
+    @command.command("alg.explain")
+    def explain(self, flows: Sequence[flow.Flow]) -> Sequence[str]:
+        """Explain what was rewritten, opened and refused in the sessions of these flows, and why."""
+        return [line for each in flows for line in _explain(each)]
+
+
+def _explain(each: flow.Flow) -> Iterable[str]:
+    about = each.metadata.get("alg")
+    if not about:
+        yield f"{each.id}: no flow of alg"
+        return
+    yield f"{about['protocol']}#{about['session']}, {about['role']} channel"
+    lines = about.get("records") or each.comment.splitlines()
+    yield from (f"  {line}" for line in lines)
+
+
+def _top(context: Context) -> object:
+    return context.layers[-1] if context.layers else None
+
+
+def _is_ours(layer: Layer) -> bool:
+    return layer.__class__.__module__.startswith("alg.")
+
+
+def _is_ignored(server: Server) -> bool:
+    """Whether the person told mitmproxy to keep its hands off this server; it asks its own addons only after us."""
+    names = [f"{address[0]}:{address[1]}" for address in (server.peername, server.address) if address]
+    ignored, allowed = ctx.options.ignore_hosts, ctx.options.allow_hosts
+
+    def fits(patterns: Sequence[str]) -> bool:
+        return any(re.search(pattern, name, re.IGNORECASE) for pattern in patterns for name in names)
+
+    return fits(ignored) or (bool(allowed) and not fits(allowed))

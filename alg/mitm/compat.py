@@ -1,0 +1,261 @@
+"""The only place that touches names which mitmproxy does not document: they are checked here when it is imported, so an
+unknown version is refused with a clear message, and not in the middle of a connection.
+
+The rest of `alg.mitm` imports them from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import logging
+import re
+import socket
+import struct
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import mitmproxy.version
+from mitmproxy import connection, ctx, http
+from mitmproxy.proxy import commands, events, layer, mode_servers, mode_specs, server, server_hooks, tunnel
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import tcp as tcp_layer
+from mitmproxy.proxy.layers import tls as tls_layer
+from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
+from OpenSSL import SSL
+
+from alg.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mitmproxy.addons.proxyserver import Proxyserver
+
+__all__ = [
+    "SSL",
+    "Asking",
+    "ClientTLSLayer",
+    "ConnectionIO",
+    "Context",
+    "Layer",
+    "NextLayer",
+    "ProxyConnectionHandler",
+    "ServerTLSLayer",
+    "TcpEndHook",
+    "TcpErrorHook",
+    "TcpMessageHook",
+    "TcpMessageInjected",
+    "TcpStartHook",
+    "TunnelState",
+    "commands",
+    "events",
+    "mode_specs",
+    "server_hooks",
+]
+
+Layer = layer.Layer
+NextLayer = layer.NextLayer
+TunnelState = tunnel.TunnelState
+ClientTLSLayer = tls_layer.ClientTLSLayer
+ServerTLSLayer = tls_layer.ServerTLSLayer
+TcpStartHook = tcp_layer.TcpStartHook
+TcpMessageHook = tcp_layer.TcpMessageHook
+TcpEndHook = tcp_layer.TcpEndHook
+TcpErrorHook = tcp_layer.TcpErrorHook
+TcpMessageInjected = tcp_layer.TcpMessageInjected
+ConnectionIO = server.ConnectionIO
+
+T = TypeVar("T")
+Asking: TypeAlias = Generator[commands.Command, object, T]
+"""A layer's generator that gives commands, and returns what came of them."""
+
+OLDEST, NEXT_MAJOR = (11, 0, 2), 13
+"""The versions that this was written for and tried with."""
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+# What is overridden, called or read here and in the modules that import from here: owner, name, parameters.
+_NEEDED: tuple[tuple[object, str, tuple[str, ...] | None], ...] = (
+    (layer.Layer, "handle_event", ("self", "event")),
+    (layer.Layer, "_handle_event", ("self", "event")),
+    (layer.NextLayer, "__init__", ("self", "context", "ask_on_start")),
+    (tunnel.TunnelLayer, "event_to_child", ("self", "event")),
+    (tunnel.TunnelLayer, "_handshake_finished", ("self", "err")),
+    (tunnel.TunnelLayer, "on_handshake_error", ("self", "err")),
+    (tunnel.TunnelLayer, "receive_close", ("self",)),
+    (tunnel.TunnelLayer, "send_close", ("self", "command")),
+    (tls_layer.TLSLayer, "start_tls", ("self",)),
+    (tls_layer.TLSLayer, "tls_interact", ("self",)),
+    (tls_layer.ClientTLSLayer, "start_server_tls", ("self",)),
+    (tls_layer.ClientTLSLayer, "receive_handshake_data", ("self", "data")),
+    (tls_layer.ServerTLSLayer, "start_handshake", ("self",)),
+    (server.ConnectionHandler, "open_connection", ("self", "command")),
+    (server.ConnectionHandler, "handle_connection", ("self", "connection")),
+    (server.ConnectionHandler, "handle_client", ("self",)),
+    (server.ConnectionHandler, "handle_hook", ("self", "hook")),
+    (server.ConnectionHandler, "server_event", ("self", "event")),
+    (server.TimeoutWatchdog, "register_activity", ("self",)),
+    (mode_servers.ProxyConnectionHandler, "__init__", ("self", "master", "r", "w", "options", "mode")),
+    (mode_specs, "ReverseMode", None),
+    (events, "OpenConnectionCompleted", None),
+    (commands, "RequestWakeup", None),
+    (commands, "CloseTcpConnection", None),
+)
+
+
+def _check() -> None:
+    """Refuse a version that lacks what we need.
+
+    Raises:
+        ConfigError: with the names that are missing, and what to do.
+    """
+    missing = []
+    for owner, name, parameters in _NEEDED:
+        found = inspect.getattr_static(owner, name, None)
+        where = f"{getattr(owner, '__name__', owner)}.{name}"
+        if found is None:
+            missing.append(where)
+        elif parameters is not None and tuple(inspect.signature(found).parameters)[: len(parameters)] != parameters:
+            missing.append(f"{where}({', '.join(parameters)})")
+    if missing:
+        raise ConfigError(
+            f"mitmproxy {mitmproxy.version.VERSION} is not one that alg knows ({', '.join(missing)} is not there); "
+            f"install one of 'mitmproxy>={'.'.join(map(str, OLDEST))},<{NEXT_MAJOR}'"
+        )
+
+
+_check()
+
+
+def version_warning(version: str = mitmproxy.version.VERSION) -> str | None:
+    """What to tell about a version that has all we need but was never tried; None for one that was."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    if OLDEST <= numbers < (NEXT_MAJOR,):
+        return None
+    oldest = ".".join(map(str, OLDEST))
+    return f"mitmproxy {version} was never tried with alg; known to work are {oldest} and later, below {NEXT_MAJOR}"
+
+
+# Connections and their handlers.
+
+
+def proxyserver() -> Proxyserver:
+    """mitmproxy's addon that holds the listeners and the open connections."""
+    addon: Proxyserver = ctx.master.addons.get("proxyserver")
+    return addon
+
+
+def handler_of(client: connection.Client) -> ProxyConnectionHandler | None:
+    """What handles a client's connection, as long as it is open."""
+    return proxyserver().connections.get(client.id)
+
+
+def tunnel_of(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> connection.Connection:
+    """The connection to the upstream proxy through which that one goes; itself if there is none."""
+    others = [each for each in handler.transports if isinstance(each, connection.Server)] if handler else []
+    return next((each for each in others if each.peername), conn)
+
+
+def say(handler: ProxyConnectionHandler | None, conn: connection.Connection, data: bytes) -> None:
+    """Send bytes past all layers: for the last words to a client that has no layer of ours."""
+    transport = handler.transports.get(conn) if handler else None
+    if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):
+        transport.writer.write(data)
+
+
+def was_reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> bool:
+    """Whether a connection that is said to be closed was broken: mitmproxy itself takes that for an end."""
+    transport = handler.transports.get(conn) if handler else None
+    reader = transport.reader if transport else None
+    return isinstance(reader, asyncio.StreamReader) and reader.exception() is not None
+
+
+def reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> None:
+    """Have the peer see a reset once the connection is closed, and no orderly end; what is queued is dropped."""
+    transport = handler.transports.get(conn) if handler else None
+    writer = transport.writer if transport else None
+    if isinstance(writer, asyncio.StreamWriter):
+        sock = writer.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        writer.transport.abort()
+
+
+def set_reading(handler: ProxyConnectionHandler | None, conn: connection.Connection, *, on: bool) -> None:
+    """Read a connection or not: mitmproxy itself reads on whatever a layer does."""
+    transport = handler.transports.get(conn) if handler else None
+    writer = transport.writer if transport else None
+    if isinstance(writer, asyncio.StreamWriter) and isinstance(writer.transport, asyncio.Transport):
+        with contextlib.suppress(RuntimeError):  # it is closed
+            writer.transport.resume_reading() if on else writer.transport.pause_reading()
+
+
+def ask_at_start(top: layer.Layer) -> None:
+    """Have the next layer be chosen before the first byte: a server that speaks first, or nobody, may come next."""
+    child = getattr(top, "child_layer", None)
+    while isinstance(child, tunnel.TunnelLayer):
+        child = child.child_layer
+    if isinstance(child, layer.NextLayer):
+        child._ask_on_start = True
+
+
+def connect_stream(handler: ProxyConnectionHandler, flow: http.HTTPFlow) -> layer.Layer | None:
+    """The layer of an HTTP CONNECT request, above what will be tunnelled."""
+    for each in handler.layer.context.layers:
+        for stream in getattr(each, "streams", {}).values():
+            if getattr(stream, "flow", None) is flow:
+                return stream  # type: ignore[no-any-return]
+    return None
+
+
+def is_resumed(tls: SSL.Connection) -> bool:
+    """Whether an earlier TLS session was resumed. pyOpenSSL has no word for it."""
+    lib: Any = vars(SSL)["_lib"]
+    return bool(lib.SSL_session_reused(vars(tls)["_ssl"]))
+
+
+def inject(event: TcpMessageInjected) -> bool:
+    """Hand an event to the layer of its flow, through all that lie below; return whether that is still there."""
+    try:
+        proxyserver().inject_event(event)
+    except ValueError:
+        return False
+    return True
+
+
+# Exceptions in hooks: mitmproxy logs them and goes on with what was to be judged. We do not.
+
+_hook_failed: contextvars.ContextVar[bool] = contextvars.ContextVar("alg_hook_failed", default=False)
+
+
+class _FailureFilter(logging.Filter):
+    """Notes in the context of a hook's task that an addon raised. It lets every record pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.levelno >= logging.ERROR:
+            _hook_failed.set(True)
+        return True
+
+
+_FILTER = _FailureFilter()
+
+
+@contextlib.contextmanager
+def noting_failures() -> Iterator[None]:
+    """As long as this lasts, `hook_failed` can tell."""
+    logger = logging.getLogger("mitmproxy.addonmanager")
+    logger.addFilter(_FILTER)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_FILTER)
+
+
+def forget_failures() -> None:
+    """To be called before a hook is triggered: its task begins with a copy of this context."""
+    _hook_failed.set(False)
+
+
+def hook_failed() -> bool:
+    """Whether an addon raised in the hook that has just been completed."""
+    return _hook_failed.get()

@@ -1,0 +1,388 @@
+"""`FlowLayer`: one flow in mitmproxy: carries out the commands of its machine on two legs, and shows what passes as the
+messages of a TCP flow, one for each unit that the plugin sends. Other addons may change, drop or end it.
+
+It decides nothing: what passes is the plugin's business, what may be listened for is the session's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from mitmproxy.flow import Error
+from mitmproxy.tcp import TCPFlow, TCPMessage
+
+from alg.core.commands import (
+    Abort,
+    CloseBinding,
+    CloseConnection,
+    Command,
+    ConnectUpstream,
+    DialBinding,
+    OpenBinding,
+    Report,
+    ReportRewrite,
+    SendData,
+    SendEof,
+    Splice,
+    StartTls,
+    StopTls,
+)
+from alg.core.errors import AlgError, BindError, ConnectError, PolicyError, ProtocolError, TlsError
+from alg.core.events import (
+    CommandFailed,
+    ConnectionLost,
+    DataReceived,
+    EofReceived,
+    Event,
+    RelatedEnded,
+    TlsStarted,
+)
+from alg.core.flow import FlowMachine
+from alg.core.model import Leg, Outcome, Side, TlsInfo, TlsPolicy
+from alg.core.plugin import StreamPlugin, refusal_words
+from alg.mitm import compat
+from alg.mitm.compat import Context, commands
+from alg.mitm.legs import LegsLayer, endpoint_of
+from alg.mitm.owner import AlgLeaseHook, Cut, FlowOwner, LeaseRequest, RelatedOver
+from alg.mitm.tunnels import Commands, ServerTunnel
+
+AHEAD_LIMIT = 1 << 20
+"""Bytes that a side may say while its plugin waits for something else. mitmproxy reads on whatever we do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How much of what is opaque is shown as messages: bytes of each side (None: all of it)."""
+
+    limit: int | None
+
+
+class FlowLayer(LegsLayer):
+    """One flow between the client and the server of its context."""
+
+    def __init__(
+        self,
+        context: Context,
+        session: FlowOwner,
+        *,
+        name: str,
+        preview: Preview,
+        plugin: StreamPlugin[object] | None = None,
+        covered: tuple[Side, ...] = (),
+        on_closed: Callable[[FlowLayer], None] | None = None,
+    ) -> None:
+        """`plugin` treats the flow (None: it is opaque); legs on the sides in `covered` are TLS from the first byte."""
+        super().__init__(context)
+        self.session = session
+        self.plugin = plugin
+        self.covered = covered
+        self._preview = preview
+        self._machine: FlowMachine | None = None
+        self._opaque: set[Side] = set()
+        self._ended: set[Side] = set()
+        self._shaking: set[Side] = set()
+        self._promised = False
+        """Whether the machine was told that the server's leg is TLS before it is: the client has yet to say a name."""
+        self._on_closed = on_closed
+        self.name = name
+        self.flow = TCPFlow(context.client, context.server, live=True)
+        self.error: AlgError | None = None
+        self.counts = dict.fromkeys(Side, 0)
+        """Plain bytes that each side has said."""
+        self.began = asyncio.get_running_loop().time()
+
+    # The beginning.
+
+    def _on_start(self) -> Commands:
+        yield from self._trigger(compat.TcpStartHook(self.flow))
+        if self.context.server.timestamp_start is None:
+            error = yield commands.OpenConnection(self.context.server)
+            if error:
+                yield from self._refuse(ConnectError(f"{self.context.server.address}: {error}"))
+                return
+        for side in self.covered:
+            self._shaking.add(side)
+        both = len(self.covered) == len(Side)
+        for side in self.covered:
+            # A certificate for the client is made like that of the server, so that one comes first.
+            yield from self._cover(side, server_first=both, later=both and side is Side.SERVER)
+        if not self.covered:
+            yield from self._begin()
+
+    def _begin(self) -> Commands:
+        """Both legs are there: the machine may start, or all is opaque."""
+        self._machine = self.session.make_machine(self, {side: self._leg(side) for side in Side})
+        if self._machine is None:
+            self._opaque.update(Side)
+        else:
+            yield from self._execute(self._machine.start(self.now))
+        yield from self._carry_early()
+
+    def _leg(self, side: Side) -> Leg:
+        conn = self._conn(side)
+        # Through an upstream proxy the server's own address is not known: that proxy is all that we see of it.
+        seen = conn if conn.peername else compat.tunnel_of(compat.handler_of(self.context.client), conn)
+        assert seen.sockname and seen.peername, "it is connected"
+        local, peer = endpoint_of(seen.sockname), endpoint_of(seen.peername)
+        return Leg(local, peer, self._tls(side), self.session.tls_policy(side))
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What came of the flow; None if it never had both its legs."""
+        if not self._began:
+            return None
+        up, down = (self.counts[side] for side in Side)
+        client, server = (self._tls(side) for side in Side)
+        return Outcome(up, down, self.now - self.began, client, server, self.error)
+
+    @property
+    def now(self) -> float:
+        """Seconds of the loop's clock."""
+        return asyncio.get_running_loop().time()
+
+    # What the legs say.
+
+    def _on_data(self, side: Side, data: bytes) -> Commands:
+        self.counts[side] += len(data)
+        self.session.active()
+        if side in self._opaque:
+            shown = self._preview.limit is None or self.counts[side] - len(data) < self._preview.limit
+            yield from self._send(side.other, data) if shown else self._write(side.other, data)
+        else:
+            assert self._machine is not None
+            yield from self._receive(DataReceived(side, data))
+            if self._machine.buffered(side) > AHEAD_LIMIT:
+                raise ProtocolError(f"the {side.value} says too much ahead", reason="too_much_ahead")
+
+    def _on_end(self, side: Side, *, truncated: bool) -> Commands:
+        if self._machine is not None and side not in self._opaque:
+            yield from self._receive(EofReceived(side))
+        else:
+            yield from self._pass_end(side, truncated=truncated)
+
+    def _pass_end(self, side: Side, *, truncated: bool) -> Commands:
+        """That side's last byte was passed on, and its end is; when both are done, the flow is over."""
+        said_nothing = side.other in self._ended and not self.counts[side]
+        truncated = truncated and bool(self._opaque) and not said_nothing
+        if truncated:
+            message = f"the {side.value} ended without close_notify; what it said may have been cut off"
+            self.error = self.error or TlsError(message, reason="tls_truncated")
+            if side.other not in self._tunnels:  # in the clear, an end is an end
+                yield from self._break()
+                return
+        self._ended.add(side)
+        if len(self._ended) < len(Side) or truncated:
+            yield from self._send_eof(side.other, truncated=truncated)
+        if len(self._ended) == len(Side):
+            yield from self._over()
+            yield from self._finish()
+
+    def _on_lost(self, side: Side, error: ConnectError) -> Commands:
+        if self._machine is not None and not self._machine.ended:
+            yield from self._receive(ConnectionLost(side, error))
+        else:
+            yield from self._abort(error)
+
+    @property
+    def _began(self) -> bool:
+        return self._machine is not None or bool(self._opaque)
+
+    def _on_shaken(self, side: Side, error: TlsError | None) -> Commands:
+        self._shaking.discard(side)
+        if not self._began:
+            if error is not None:
+                yield from self._refuse(error) if side is Side.SERVER else self._abort(error)
+            elif not self._shaking:
+                yield from self._begin()
+        elif side is Side.SERVER and self._promised:
+            assert self._machine is not None
+            self._promised = False
+            if error is not None:
+                yield from self._receive(ConnectionLost(side, error))
+            elif (info := self._tls(side)) is not None:
+                self._machine.legs[side] = replace(self._machine.legs[side], tls=info)
+        elif error is not None:
+            yield from self._receive(CommandFailed(side, error))
+        else:
+            yield from self._receive(TlsStarted(side, self._tls(side) or TlsInfo("")))
+            if side is Side.CLIENT and self._promised:  # no addon asked for the server's handshake first
+                yield from self._begin_with_server()
+
+    def _on_injected(self, event: compat.TcpMessageInjected) -> Commands:
+        if isinstance(event, RelatedOver):
+            yield from self._receive(RelatedEnded(event.number, event.outcome))
+        elif self._closing:
+            return
+        elif isinstance(event, Cut):
+            yield from self._abort(event.error)
+        elif event.message.from_client:
+            yield from self._on_data(Side.CLIENT, event.message.content)  # a command like another, its reply passes
+        else:
+            yield from self._send(Side.CLIENT, event.message.content)
+
+    def hear_late(self, number: int, outcome: Outcome | None) -> None:
+        """What became of a related flow, after the end of this one: it can only be recorded."""
+        assert self._machine is not None
+        for command in self._machine.receive(RelatedEnded(number, outcome), self.now):
+            if isinstance(command, Report | ReportRewrite):
+                self.session.report(command, self)
+
+    def _receive(self, event: Event) -> Commands:
+        assert self._machine is not None
+        yield from self._execute(self._machine.receive(event, self.now))
+
+    # What the machine says.
+
+    def _execute(self, given: list[Command]) -> Commands:
+        # Answers to commands bring further commands, behind those that there are: they are carried out in order.
+        for command in given:
+            if isinstance(command, Report | ReportRewrite):
+                self.session.report(command, self)  # also after the end
+            elif self._closing:
+                continue
+            elif isinstance(command, SendData):
+                yield from self._send(command.side, command.data)
+            elif isinstance(command, OpenBinding):
+                given += yield from self._open_binding(command)
+            elif isinstance(command, CloseBinding):
+                self.session.close_binding(command.number)
+            elif isinstance(command, DialBinding):
+                self.session.dial_binding(command.number)
+            elif isinstance(command, StartTls):
+                given += yield from self._start_tls(command.side)
+            elif isinstance(command, Abort):
+                yield from self._abort(command.error)
+            elif isinstance(command, CloseConnection):
+                yield from self._over()
+                yield from self._close()
+            else:
+                yield from self._execute_rest(command, given)
+
+    def _execute_rest(self, command: Command, given: list[Command]) -> Commands:
+        assert self._machine is not None
+        if isinstance(command, SendEof):
+            yield from self._pass_end(command.side.other, truncated=False)
+        elif isinstance(command, Splice):
+            self._opaque.add(command.side)
+        elif isinstance(command, StopTls):
+            error: AlgError = TlsError("TLS cannot be taken off in mitmproxy", reason="not_offered")
+            given += self._machine.receive(CommandFailed(command.side, error), self.now)
+        elif isinstance(command, ConnectUpstream):
+            error = PolicyError("in mitmproxy its mode says which server", reason="upstream_refused")
+            given += self._machine.receive(CommandFailed(command, error), self.now)
+
+    def _open_binding(self, command: OpenBinding) -> compat.Asking[list[Command]]:
+        assert self._machine is not None
+        request = LeaseRequest(self, command)
+        yield from self._trigger(AlgLeaseHook(request))
+        answer = request.answer or CommandFailed(command.number, BindError("the gateway's addon is not there"))
+        if request.refused and not isinstance(answer, CommandFailed):
+            self.session.close_binding(command.number)
+            answer = CommandFailed(command.number, PolicyError(request.refused, reason="refused_by_addon"))
+        return self._machine.receive(answer, self.now)
+
+    def _start_tls(self, side: Side) -> compat.Asking[list[Command]]:
+        """Put TLS on a leg, in the middle of the stream."""
+        assert self._machine is not None
+        if side is Side.SERVER and self._waits_for_name:
+            # mitmproxy asks the server for the name that the client asks for, and verifies that; the client will say it
+            # in a handshake which this plugin begins only once the server's is done. So we say that it is.
+            self._promised = True
+            yield from self._cover(side, later=True)
+            return self._machine.receive(TlsStarted(side, TlsInfo("")), self.now)
+        yield from self._cover(side, server_first=side is Side.CLIENT and self._promised)
+        return []
+
+    @property
+    def _waits_for_name(self) -> bool:
+        """Whether nothing but an address is known of the server whose certificate is to be verified."""
+        assert self._machine is not None
+        server = self.context.server
+        by_client = self._machine.legs[Side.SERVER].tls_policy is TlsPolicy.CLIENT
+        if server.sni or server.address is None or not by_client or self._machine.legs[Side.CLIENT].secure:
+            return False
+        try:
+            ip_address(server.address[0])
+        except ValueError:
+            return False
+        return True
+
+    def _resumable(self) -> compat.SSL.Session | None:
+        return self.session.resumable(self)
+
+    @property
+    def tls_session(self) -> compat.SSL.Session | None:
+        """The TLS session toward the server, for related flows to resume."""
+        tunnel = self._tunnels.get(Side.SERVER)
+        return tunnel.session if isinstance(tunnel, ServerTunnel) else None
+
+    # Messages and hooks.
+
+    def _send(self, side: Side, data: bytes) -> Commands:
+        """Show a message, and send what other addons leave of it."""
+        message = TCPMessage(side is Side.SERVER, data)
+        self.flow.messages.append(message)
+        yield from self._trigger(compat.TcpMessageHook(self.flow))
+        if message.content:
+            yield from self._write(side, message.content)
+
+    def _trigger(self, hook: commands.StartHook) -> Commands:
+        """Have addons judge something. One that raises, or that kills the flow, ends it (mitmproxy itself goes on)."""
+        compat.forget_failures()
+        yield hook
+        if compat.hook_failed():
+            raise PolicyError(
+                f"an addon failed in {hook.name}: nothing passes that nobody judged", reason="hook_failed"
+            )
+        if self.flow.error is not None and self.flow.error.msg == Error.KILLED_MESSAGE and self.error is None:
+            raise PolicyError("the flow was killed", reason="killed")
+
+    # The end.
+
+    def _refuse(self, error: AlgError) -> Commands:
+        """Tell the client in its protocol that its session cannot begin, and hang up."""
+        if self.plugin is not None and (words := refusal_words(self.plugin, error)):
+            yield from self._write(Side.CLIENT, words)
+        yield from self._abort(error)
+
+    def _on_failure(self, error: AlgError) -> Commands:
+        if self._closing:
+            return
+        if self._machine is not None and not self._machine.ended:
+            words = b"" if Side.SERVER in self._opaque else refusal_words(self._machine.plugin, error)
+            if words:
+                yield from self._write(Side.CLIENT, words)
+        yield from self._abort(error)
+
+    def _abort(self, error: AlgError) -> Commands:
+        """End the flow now; the client hears what was said to it, unless that would look complete and is not."""
+        self.error = self.error or error
+        if Side.SERVER in self._opaque:
+            yield from self._break()
+            return
+        yield from self._over()
+        yield from self._close(reset_server=Side.CLIENT in self._opaque)
+
+    def _break(self) -> Commands:
+        """Both were cut off in the middle of a stream."""
+        yield from self._over()
+        self._closing = self._closed = True
+        for side in (Side.SERVER, Side.CLIENT):
+            yield from self._reset(side)
+
+    def _over(self) -> Commands:
+        """The flow has said its last word: tell its session, and whoever looks."""
+        if not self.flow.live:
+            return
+        self.flow.live = False
+        self._closing = True
+        self.session.flow_ended(self, self.error)
+        if self._on_closed is not None:
+            self._on_closed(self)
+        if self.error is not None:
+            if self.flow.error is None:
+                self.flow.error = Error(str(self.error))
+        yield compat.TcpErrorHook(self.flow) if self.error is not None else compat.TcpEndHook(self.flow)

@@ -1,0 +1,262 @@
+"""`MitmLease`: what stands behind a lease in mitmproxy: listeners of ours, or a watch for a connection that comes through
+the proxy anyway. Whoever is admitted becomes a flow with a handler of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alg.core.addresses import Address, canonical
+from alg.core.errors import AlgError, BindError, ConnectError, PolicyError
+from alg.core.model import Accept, Connect, Endpoint, Side
+from alg.core.session import Lease
+from alg.mitm import compat
+from alg.mitm.layer import FlowLayer
+from alg.mitm.legs import endpoint_of
+
+if TYPE_CHECKING:
+    from alg.mitm.session import MitmSession
+
+_ATTEMPTS = 16  # ports that others hold are skipped so often
+_BACKLOG = 8
+
+
+@dataclass(slots=True)
+class Stream:
+    """A connected socket of a related flow."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @property
+    def peer(self) -> Endpoint:
+        """Who is at the other end."""
+        return endpoint_of(self.writer.get_extra_info("peername"))
+
+    def drop(self) -> None:
+        """Close it with a reset."""
+        sock = self.writer.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, compat.RESET_ON_CLOSE)
+        self.writer.transport.abort()
+
+
+class MitmLease:
+    """One lease of a session. `asker` is the flow that expects."""
+
+    def __init__(self, session: MitmSession, lease: Lease, asker: FlowLayer) -> None:
+        self.session = session
+        self.lease = lease
+        self.asker = asker
+        self.endpoints: dict[Side, Endpoint] = {}
+        """What is advertised."""
+        self._servers: dict[Side, tuple[asyncio.Server, Endpoint]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: dict[Side, Stream] = {}
+        """Who has come, where both legs are accepted and the other one is yet to come."""
+        self.watched: Endpoint | None = None
+        """The target, where the client's connection comes through the proxy anyway."""
+
+    async def open(self) -> dict[Side, Endpoint]:
+        """Listen, or watch; return what to advertise.
+
+        Raises:
+            BindError: no port is free.
+        """
+        expectation = self.lease.expectation
+        server = expectation.server
+        try:
+            for side in expectation.accepted:
+                if side is Side.CLIENT and self.session.observes:
+                    if not isinstance(server, Connect):
+                        raise BindError("in this mode clients cannot reach a listener of ours", reason="no_listener")
+                    self.watched = self.endpoints[side] = server.target
+                else:
+                    await self._listen(side)
+        except BindError:
+            self._stop()
+            raise
+        lifetime = min(expectation.lifetime, self.session.services.settings.lifetime or expectation.lifetime)
+        loop = asyncio.get_running_loop()
+        self.lease.start(loop.time())
+        self._timer = loop.call_later(lifetime, self._expire)
+        return self.endpoints
+
+    async def _listen(self, side: Side) -> None:
+        services, realm = self.session.services, self.session.treatment.realms[side]
+        local = self.session.legs[side].local.address
+        address = realm.bind if realm.bind is not None and realm.bind.version == local.version else local
+        pool = services.port_pool(address, realm.ports)
+        for _ in range(_ATTEMPTS):
+            port = pool.take()
+            if port is None:
+                raise BindError(f"all ports {realm.ports} are in use", reason="no_port")
+            try:
+                sock = _bound(Endpoint(address, port))
+            except OSError as error:
+                pool.give_back(port)
+                if error.errno != errno.EADDRINUSE:
+                    raise BindError(f"cannot listen at {address}: {error.strerror}", reason="no_port") from None
+                continue
+            endpoint = Endpoint(address, port)
+            server = await asyncio.start_server(
+                lambda reader, writer: self._came(side, Stream(reader, writer)), sock=sock, backlog=_BACKLOG
+            )
+            self._servers[side] = server, endpoint
+            services.gate.add_socket(endpoint)
+            reached = local if address.is_unspecified else address
+            told = (
+                realm.advertise if realm.advertise is not None and realm.advertise.version == local.version else reached
+            )
+            self.endpoints[side] = Endpoint(told, port)
+            return
+        raise BindError(f"{_ATTEMPTS} ports out of {realm.ports} were taken by others", reason="no_port")
+
+    # Who comes.
+
+    def admit(self, side: Side, peer: Address) -> bool:
+        """Let a peer through, or refuse it without using the lease up; return which. Closes what is used up."""
+        try:
+            self.lease.admit(side, peer, asyncio.get_running_loop().time())
+        except PolicyError as error:
+            self.session.write(error.reason, f"at {self.endpoints.get(side)}: {error}")
+            return False
+        if all(map(self.lease.used_up, self.lease.expectation.accepted)):
+            self.session.close_binding(self.lease.number)
+        elif self.lease.used_up(side):
+            self._stop_side(side)
+        return True
+
+    def admit_watched(self, peername: tuple[object, ...]) -> bool:
+        """Let the connection that was watched for through, or refuse it; return which."""
+        return self.admit(Side.CLIENT, endpoint_of(peername).address)
+
+    def _came(self, side: Side, stream: Stream) -> None:
+        """Somebody came to a listener: let it through, or reset it."""
+        waiting = self._waiting
+        if not self.admit(side, stream.peer.address):
+            stream.drop()
+        elif len(self.lease.expectation.accepted) == 1:
+            self._begin({side: stream})
+        elif side.other in waiting:
+            self._begin({side: stream, side.other: waiting.pop(side.other)})
+        else:
+            waiting[side] = stream
+
+    def watches(self, peer: Address, target: Endpoint | None) -> bool:
+        """Whether it waits for a connection of that peer to that target."""
+        return (
+            self.watched is not None
+            and self.watched == target
+            and canonical(peer) in self.lease.sources.get(Side.CLIENT, ())
+        )
+
+    def dial(self) -> None:
+        """Both legs are dialled: do it, the server's first."""
+        self.session.close_binding(self.lease.number)
+        self.lease.dialled = True
+        self._begin({})
+
+    def _begin(self, streams: dict[Side, Stream]) -> None:
+        self.session.services.run(self._carry(streams))
+
+    async def _carry(self, streams: dict[Side, Stream]) -> None:
+        """See to the legs that are still missing, and run the flow until it is over."""
+        try:
+            if not streams:
+                streams[Side.SERVER] = await self._dial(Side.SERVER)
+            if Side.CLIENT not in streams:
+                streams[Side.CLIENT] = await self._dial(Side.CLIENT)
+            await self.session.services.run_related(self, streams)
+        except AlgError as error:
+            self.session.write(error.reason, f"{self.lease.expectation.describe(self.endpoints)}: {error}")
+            for stream in streams.values():
+                stream.drop()
+            self.session.tell_related_over(self.asker, self.lease.number, None)
+
+    async def _dial(self, side: Side) -> Stream:
+        plan = self.lease.expectation.plan(side)
+        assert isinstance(plan, Connect), "it is not accepted"
+        services = self.session.services
+        services.gate.judge_dial(plan.target)
+        source = self.session.local_address(side, plan.target)
+        try:
+            async with asyncio.timeout(services.settings.times.connect):
+                reader, writer = await asyncio.open_connection(
+                    str(plan.target.address), plan.target.port, local_addr=(str(source), 0) if source else None
+                )
+        except TimeoutError:
+            raise ConnectError(f"{plan.target} does not answer", reason="connect_timeout") from None
+        except OSError as error:
+            reason = "connect_refused" if error.errno == errno.ECONNREFUSED else "connect_failed"
+            raise ConnectError(f"{plan.target}: {error.strerror or error}", reason=reason) from None
+        return Stream(reader, writer)
+
+    # The end.
+
+    def _expire(self) -> None:
+        what = self.lease.expectation.describe(self.endpoints)
+        self.session.write("lease_expired", f"nobody came in time: {what}")
+        self.session.close_binding(self.lease.number)
+
+    def close(self) -> None:
+        """Stop listening; a leg that still waits for the other one is cut off."""
+        if self._timer:
+            self._timer.cancel()
+        for stream in self._waiting.values():
+            stream.drop()
+            self.session.tell_related_over(self.asker, self.lease.number, None)
+        self._waiting.clear()
+        self.watched = None
+        self._stop()
+
+    def _stop(self) -> None:
+        for side in list(self._servers):
+            self._stop_side(side)
+
+    def _stop_side(self, side: Side) -> None:
+        if side not in self._servers:
+            return
+        server, endpoint = self._servers.pop(side)
+        server.close()
+        services = self.session.services
+        services.gate.remove_socket(endpoint)
+        services.port_pool(endpoint.address, self.session.treatment.realms[side].ports).give_back(endpoint.port)
+
+    def describe(self) -> tuple[str, ...]:
+        """Whose it is, what leads where, for whom: for a table."""
+        expectation = self.lease.expectation
+        sources = ", ".join(str(source) for each in self.lease.sources.values() for source in each)
+        kind = "watch" if self.watched else "listen"
+        return self.session.name, kind, expectation.describe(self.endpoints), sources
+
+    @property
+    def covered(self) -> tuple[Side, ...]:
+        """The legs that are TLS from the first byte."""
+        return tuple(side for side in Side if self.lease.expectation.plan(side).tls)
+
+    @property
+    def accepts_server(self) -> bool:
+        """Whether the server comes to us."""
+        return isinstance(self.lease.expectation.server, Accept)
+
+
+def _bound(endpoint: Endpoint) -> socket.socket:
+    """A socket that is bound there, exclusively."""
+    family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if endpoint.address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((str(endpoint.address), endpoint.port))
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
