@@ -21,6 +21,7 @@ COMMON_CLIENTS = ("curl", "lftp", "ftplib")
 PROXIES = ("socks5", "connect", "transparent", "upstream")
 PASSIVE = ("PASV", "EPSV")
 ACTIVE = ("PORT", "EPRT")
+WAYS = ("plain", "ex P", "ex C", "im P")
 PAYLOADS = {
     "empty": b"",
     # The first line looks like an HTTP request: three letters and a space.
@@ -76,7 +77,6 @@ class Gap:
         return all(str(getattr(cell, name)) in wanted.split() for name, wanted in self.words.items())
 
 
-TUNNELS = "socks5 connect upstream"
 GAPS = (
     Gap(
         "curl 7.88 starts no TLS on a data connection that it accepts",

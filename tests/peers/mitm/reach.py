@@ -44,8 +44,8 @@ def invocation(mode: ProxyMode, client: str, transfer: TlsTransfer, scratch: Pat
         kind = "socks5h" if by_name and mode.scheme == "socks5" else mode.scheme
         # A tunnel is what curl opens for FTP only when it is told to; else it asks the proxy for the file.
         command = [command[0], "--proxy", f"{kind}://{proxy}", "--proxytunnel", *command[1:]]
-    elif client == "lftp" and mode.scheme == "http":
-        # Without `use-hftp no` it asks the proxy for the file.
+    elif client == "lftp" and mode.scheme == "http" and transfer.mode == "PASV":
+        # Without `use-hftp no` it asks the proxy for the file; with any proxy of its own it only knows PASV.
         script = f"set ftp:proxy http://{proxy}; set ftp:use-hftp no; {command[-1]}"
         command = [*command[:-1], script]
     elif client == "ftplib":

@@ -26,7 +26,7 @@ from tests.peers.tls.certificates import Certificates, make_certificates
 from tests.peers.tls.services import Service, tls_server
 
 from .modes import MODES
-from .plan import PROXIES, Cell, gap_of, planned
+from .plan import ACTIVE, CLIENTS, PASSIVE, PROXIES, SERVERS, WAYS, Cell, gap_of, planned
 from .program import Dump, Program
 from .runner import Runner
 
@@ -118,21 +118,30 @@ def square(results: list[Result]) -> str:
 
 def table(results: list[Result]) -> str:
     """A row for each mode, server and client, a column for each way and data command."""
-    columns = list(dict.fromkeys((result.cell.way, result.cell.command) for result in results))
+    present = {(result.cell.way, result.cell.command) for result in results}
+    columns = [column for column in itertools.product(WAYS, (*PASSIVE, *ACTIVE)) if column in present]
     width = max(9, *(len(f"{way} {command}") + 2 for way, command in columns))
     heads = "".join(f"{f'{way} {command}':{width}}" for way, command in columns)
-    lines = [f"{'mode':13}{'server':11}{'client':8}{heads}".rstrip()]
+    lines = [f"{'mode':23}{'server':11}{'client':8}{heads}".rstrip()]
     rows: dict[tuple[str, str, str], list[Result]] = {}
-    for result in results:
+    for result in sorted(results, key=place):
         cell = result.cell
-        rows.setdefault((f"{'' if cell.addon else 'no '}{cell.proxy}", cell.server, cell.client), []).append(result)
+        name = cell.proxy if cell.addon else f"no addon, {cell.proxy}"
+        rows.setdefault((name, cell.server, cell.client), []).append(result)
     for (proxy, server, client), row in rows.items():
         squares = [
             square([result for result in row if (result.cell.way, result.cell.command) == column]) for column in columns
         ]
         words = "".join(f"{word:{width}}" for word in squares)
-        lines.append(f"{proxy:13}{server:11}{client:8}{words}".rstrip())
+        lines.append(f"{proxy:23}{server:11}{client:8}{words}".rstrip())
     return "\n".join(lines)
+
+
+def place(result: Result) -> tuple[bool, int, int, int]:
+    """Where a result's row stands."""
+    cell = result.cell
+    proxies = ("reverse", *PROXIES)
+    return not cell.addon, proxies.index(cell.proxy), SERVERS.index(cell.server), CLIENTS.index(cell.client)
 
 
 def notes(results: list[Result]) -> list[str]:
