@@ -77,7 +77,7 @@ class _Seconds(_SecondsType):
 
 def _versions() -> str:
     parts = [f"alg {__version__}", f"Python {platform.python_version()}", f"{platform.system()} {platform.release()}"]
-    for name in ("pydantic", "click", "uvloop", "cryptography"):
+    for name in ("pydantic", "click", "uvloop", "cryptography", "mitmproxy"):
         try:
             parts.append(f"{name} {version(name)}")
         except PackageNotFoundError:

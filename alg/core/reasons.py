@@ -5,7 +5,7 @@ peer had a hand in is made fit for a line.
 from __future__ import annotations
 
 _ORDINARY = frozenset(
-    ("rewrite", "session_open", "session_close", "flow_open", "flow_close", "upstream_open", "transfer")
+    ("rewrite", "watch", "session_open", "session_close", "flow_open", "flow_close", "upstream_open", "transfer")
 )
 
 

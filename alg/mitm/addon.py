@@ -18,6 +18,7 @@ from alg.core.plugin import refusal_words
 from alg.mitm import compat, options, views
 from alg.mitm.compat import Context, Layer, NextLayer, mode_specs, server_hooks
 from alg.mitm.gateway import Services
+from alg.mitm.legs import RefusedLayer
 from alg.mitm.owner import LeaseRequest
 from alg.mitm.settings import Treatment
 from alg.registry import Registry
@@ -37,7 +38,6 @@ class Gateway:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.services = Services(registry or Registry())
-        self._failures = compat.noting_failures()
 
     @property
     def records(self) -> list[str]:
@@ -49,7 +49,6 @@ class Gateway:
     def load(self, loader: Loader) -> None:
         """Declare the options, and show FTP lines as such."""
         options.declare(loader)
-        self._failures.__enter__()
         views.add()
 
     def configure(self, updated: set[str]) -> None:
@@ -63,7 +62,8 @@ class Gateway:
             LOGGER.warning("alg: %s", _NEEDS_EAGER)
 
     def running(self) -> None:
-        """Say what mitmproxy is not known to do well."""
+        """All addons are there: be asked in time, and say what mitmproxy is not known to do well."""
+        compat.go_before_next_layer(self)
         if warning := compat.version_warning():
             LOGGER.warning("alg: %s", warning)
 
@@ -71,7 +71,6 @@ class Gateway:
         """Nothing listens any more."""
         self.services.close()
         views.remove()
-        self._failures.__exit__(None, None, None)
 
     # Which connections are ours.
 
@@ -104,9 +103,10 @@ class Gateway:
         if nextlayer.layer is None and isinstance(top := _top(nextlayer.context), Layer) and not _is_ours(top):
             try:
                 nextlayer.layer = self._claim(nextlayer.context)
-            except AlgError as error:
-                LOGGER.warning("alg: %s", error)
-                nextlayer.context.client.error = str(error)
+            except Exception as problem:
+                # mitmproxy would choose a layer that passes everything.
+                nextlayer.layer = RefusedLayer(nextlayer.context)
+                LOGGER.exception("alg: %s", problem, exc_info=not isinstance(problem, AlgError))
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """A server may speak first, or nobody ever: be asked for the layer before the first byte."""

@@ -14,11 +14,11 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import mitmproxy.version
-from mitmproxy import connection, ctx, http
+from mitmproxy import addonmanager, connection, ctx, http
 from mitmproxy.proxy import commands, events, layer, mode_servers, mode_specs, server, server_hooks, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tcp as tcp_layer
@@ -145,6 +145,15 @@ def proxyserver() -> Proxyserver:
     return addon
 
 
+def go_before_next_layer(addon: object) -> None:
+    """Have an addon be asked before mitmproxy's own choice of layers; one that is loaded by `-s` is anyway."""
+    chain: list[object] = ctx.master.addons.chain
+    guess = ctx.master.addons.get("nextlayer")
+    if addon in chain and guess in chain and chain.index(addon) > chain.index(guess):
+        chain.remove(addon)
+        chain.insert(chain.index(guess), addon)
+
+
 def handler_of(client: connection.Client) -> ProxyConnectionHandler | None:
     """What handles a client's connection, as long as it is open."""
     return proxyserver().connections.get(client.id)
@@ -237,18 +246,7 @@ class _FailureFilter(logging.Filter):
         return True
 
 
-_FILTER = _FailureFilter()
-
-
-@contextlib.contextmanager
-def noting_failures() -> Iterator[None]:
-    """As long as this lasts, `hook_failed` can tell."""
-    logger = logging.getLogger("mitmproxy.addonmanager")
-    logger.addFilter(_FILTER)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_FILTER)
+logging.getLogger(addonmanager.__name__).addFilter(_FailureFilter())
 
 
 def forget_failures() -> None:

@@ -83,6 +83,7 @@ class Services:
         """A session begins with the layer of its control channel."""
         mode, policy = context.client.proxy_mode, self.settings.policy
         observes = policy is Policy.OBSERVE or (policy is Policy.AUTO and not isinstance(mode, mode_specs.ReverseMode))
+        self._learn_listeners()
         self._numbers += 1
         session = MitmSession(
             self,
@@ -117,7 +118,6 @@ class Services:
 
     def make_lease(self, session: MitmSession, lease: Lease, asker: FlowLayer) -> MitmLease:
         """What is to stand behind a lease."""
-        self._learn_listeners()
         return MitmLease(session, lease, asker)
 
     def _learn_listeners(self) -> None:

@@ -87,6 +87,7 @@ class FlowLayer(LegsLayer):
         self._promised = False
         """Whether the machine was told that the server's leg is TLS before it is: the client has yet to say a name."""
         self._on_closed = on_closed
+        self._is_over = False
         self.name = name
         self.flow = TCPFlow(context.client, context.server, live=True)
         self.error: AlgError | None = None
@@ -278,10 +279,12 @@ class FlowLayer(LegsLayer):
         assert self._machine is not None
         request = LeaseRequest(self, command)
         yield from self._trigger(AlgLeaseHook(request))
-        answer = request.answer or CommandFailed(command.number, BindError("the gateway's addon is not there"))
-        if request.refused and not isinstance(answer, CommandFailed):
+        answer = request.answer
+        if request.refused:
             self.session.close_binding(command.number)
             answer = CommandFailed(command.number, PolicyError(request.refused, reason="refused_by_addon"))
+        elif answer is None:
+            answer = CommandFailed(command.number, BindError("the gateway's addon is not there"))
         return self._machine.receive(answer, self.now)
 
     def _start_tls(self, side: Side) -> compat.Asking[list[Command]]:
@@ -375,14 +378,13 @@ class FlowLayer(LegsLayer):
 
     def _over(self) -> Commands:
         """The flow has said its last word: tell its session, and whoever looks."""
-        if not self.flow.live:
+        if self._is_over:
             return
+        self._is_over = self._closing = True
         self.flow.live = False
-        self._closing = True
         self.session.flow_ended(self, self.error)
         if self._on_closed is not None:
             self._on_closed(self)
-        if self.error is not None:
-            if self.flow.error is None:
-                self.flow.error = Error(str(self.error))
+        if self.error is not None and self.flow.error is None:
+            self.flow.error = Error(str(self.error))
         yield compat.TcpErrorHook(self.flow) if self.error is not None else compat.TcpEndHook(self.flow)

@@ -32,6 +32,16 @@ def endpoint_of(address: tuple[object, ...]) -> Endpoint:
     return Endpoint(ip_address(host.partition("%")[0]), port)
 
 
+class RefusedLayer(Layer):
+    """A connection that was to be treated and cannot be: it is closed, and nothing passes."""
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, events.Start):
+            for conn in (self.context.server, self.context.client):
+                if conn.state is not ConnectionState.CLOSED:
+                    yield commands.CloseConnection(conn)
+
+
 class LegsLayer(Layer, ABC):
     """Two connections. A subclass hears what comes of them by the methods that begin with `_on_`."""
 

@@ -16,7 +16,7 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.tcp import TCPFlow
 
 from alg.core.addresses import Address, is_this_host
-from alg.core.commands import OpenBinding, Record
+from alg.core.commands import OpenBinding, Record, Report, ReportRewrite
 from alg.core.errors import AlgError, BindError, ConnectError
 from alg.core.events import BindingOpened, CommandFailed
 from alg.core.flow import FlowMachine
@@ -107,6 +107,7 @@ class MitmSession:
         layer.flow.metadata["alg"] = self._metadata("data" if layer.plugin is None else "related")
         layer.flow.comment = f"{self.name} {layer.name}"
         self.flows.add(layer)
+        self.write("flow_open", layer.name)
 
     def name_server(self, server: Server) -> None:
         """Have a data channel's server be verified by the name of the control channel's."""
@@ -200,12 +201,18 @@ class MitmSession:
 
     def report(self, report: Record, layer: FlowLayer) -> None:
         """Write a record that a plugin or the machine asked for; rewrites and leases stand in the flow's comment too."""
+        if isinstance(report, ReportRewrite) and self._is_watched(report):
+            report = Report("watch", f"{report.message}; left as it is, the connection is ours anyway", {})
         self.write(report.reason, report.message)
         flow = layer.flow
         if report.reason == "transfer" and self._last_related is not None:
             self._comment(self._last_related, report.message)
         elif report.reason != "transfer":
             self._comment(flow, f"{report.reason} {report.message}")
+
+    def _is_watched(self, report: ReportRewrite) -> bool:
+        number = report.number
+        return number in self._leases and self._leases[number].watched is not None
 
     def _comment(self, flow: TCPFlow, line: str) -> None:
         lines = [each for each in flow.comment.splitlines() if each]

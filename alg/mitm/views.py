@@ -64,5 +64,5 @@ def add() -> None:
 
 def remove() -> None:
     """Take it away again, where that can be done."""
-    if hasattr(contentviews, "remove"):
+    if not hasattr(contentviews, "Contentview"):
         contentviews.remove(_view)

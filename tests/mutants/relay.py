@@ -7,7 +7,7 @@ from tests.mutants.table import Mutant
 BUDGET, DIALER, FLOW = "alg/relay/budget.py", "alg/relay/dialer.py", "alg/relay/flow.py"
 LEASE, LEG, LISTENER = "alg/relay/lease.py", "alg/relay/leg.py", "alg/relay/listener.py"
 CARRIER, RELATED = "alg/relay/carrier.py", "alg/relay/related.py"
-MACHINES, PIPES, PUMP = "alg/relay/machines.py", "alg/relay/pipes.py", "alg/relay/pump.py"
+MACHINES, PIPES, PUMP = "alg/core/machines.py", "alg/relay/pipes.py", "alg/relay/pump.py"
 RECORDS, SERVER, SERVICES = "alg/relay/records.py", "alg/relay/server.py", "alg/relay/services.py"
 SESSION, SOCKETS, POLICY = "alg/relay/session.py", "alg/relay/sockets.py", "alg/core/policy.py"
 CORE_SESSION, DAEMON = "alg/core/session.py", "alg/daemon.py"

@@ -1,0 +1,240 @@
+"""What tests of the mitmproxy host stand on: a mitmproxy in this process with the gateway loaded, a server that the test
+plays, and clients. Everything is on loopback, at free ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+from mitmproxy.options import Options
+from mitmproxy.tcp import TCPFlow
+from mitmproxy.tools.dump import DumpMaster
+
+from alg.mitm.addon import Gateway
+from alg.registry import Registry
+
+DEADLINE = 10.0
+HOST = "127.0.0.1"
+
+
+@dataclass
+class Peer:
+    """One end of a connection that the test plays."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def say(self, data: bytes) -> None:
+        """Send bytes."""
+        self.writer.write(data)
+
+    async def hear(self, expected: bytes) -> None:
+        """Wait for exactly these bytes."""
+        async with asyncio.timeout(DEADLINE):
+            try:
+                got = await self.reader.readexactly(len(expected))
+            except asyncio.IncompleteReadError as error:
+                got = error.partial
+        assert got == expected
+
+    async def line(self) -> bytes:
+        """The next line."""
+        async with asyncio.timeout(DEADLINE):
+            return await self.reader.readline()
+
+    async def rest(self) -> bytes:
+        """All until the end; a reset raises."""
+        async with asyncio.timeout(DEADLINE):
+            return await self.reader.read()
+
+    async def until_cut(self) -> bytes:
+        """All until the connection is over, in whatever way."""
+        with contextlib.suppress(ConnectionError):
+            return await self.rest()
+        return b""
+
+    def end(self) -> None:
+        """Say that nothing more will come."""
+        self.writer.write_eof()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.writer.close()
+
+    def reset(self) -> None:
+        """Break the connection."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+class Server:
+    """A listener whose connections the test takes one by one."""
+
+    def __init__(self) -> None:
+        self._came: asyncio.Queue[Peer] = asyncio.Queue()
+        self._server: asyncio.Server
+        self.port = 0
+        self._peers: list[Peer] = []
+
+    async def open(self) -> Server:
+        """Listen at a free port."""
+        self._server = await asyncio.start_server(self._accept, HOST, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(reader, writer)
+        self._peers.append(peer)
+        self._came.put_nowait(peer)
+
+    async def accept(self) -> Peer:
+        """The next connection."""
+        async with asyncio.timeout(DEADLINE):
+            return await self._came.get()
+
+    @property
+    def waiting(self) -> int:
+        """How many came that nobody took."""
+        return self._came.qsize()
+
+    def close(self) -> None:
+        """Listen no longer, hang up."""
+        self._server.close()
+        for peer in self._peers:
+            peer.close()
+
+
+@dataclass
+class Mitm:
+    """A running mitmproxy."""
+
+    master: DumpMaster
+    gateway: Gateway
+    server: Server
+    watcher: Watcher
+    _peers: list[Peer] = field(default_factory=list)
+    _servers: list[Server] = field(default_factory=list)
+
+    @property
+    def ports(self) -> list[int]:
+        """Where it listens, in the order of its modes."""
+        return [address[1] for address in self.master.addons.get("proxyserver").listen_addrs()]  # type: ignore[no-untyped-call]
+
+    async def connect(self, port: int | None = None, source: str = HOST) -> Peer:
+        """A client of it, or of another port."""
+        reader, writer = await asyncio.open_connection(HOST, port or self.ports[0], local_addr=(source, 0))
+        peer = Peer(reader, writer)
+        self._peers.append(peer)
+        return peer
+
+    async def pair(self) -> tuple[Peer, Peer]:
+        """A client and the server's end of the same control channel."""
+        client = await self.connect()
+        return client, await self.server.accept()
+
+    @property
+    def flows(self) -> list[TCPFlow]:
+        """The flows so far."""
+        return self.watcher.flows
+
+    async def until(self, reason: str) -> None:
+        """Wait for a record of that reason."""
+        async with asyncio.timeout(DEADLINE):
+            while reason not in self.gateway.records:
+                await asyncio.sleep(0.005)
+
+    async def until_over(self) -> None:
+        """Wait until no session is open."""
+        async with asyncio.timeout(DEADLINE):
+            while self.gateway.services.sessions:
+                await asyncio.sleep(0.005)
+
+    async def listen(self) -> Server:
+        """One more listener that the test plays."""
+        server = await Server().open()
+        self._servers.append(server)
+        return server
+
+    def close(self) -> None:
+        """Hang up, and listen no longer."""
+        for each in (*self._peers, *self._servers, self.server):
+            each.close()
+
+
+class Watcher:
+    """An addon that collects TCP flows."""
+
+    def __init__(self) -> None:
+        self.flows: list[TCPFlow] = []
+        self.ended: list[TCPFlow] = []
+
+    def tcp_start(self, flow: TCPFlow) -> None:
+        """A flow begins."""
+        self.flows.append(flow)
+
+    def tcp_end(self, flow: TCPFlow) -> None:
+        """A flow has ended well."""
+        self.ended.append(flow)
+
+
+REGISTRY = Registry()
+"""All tests share one: to look for entry points takes longer than most of them."""
+
+
+@contextlib.asynccontextmanager
+async def proxying(
+    *modes: str, addons: tuple[object, ...] = (), server_port: int | None = None, **options: object
+) -> AsyncIterator[Mitm]:
+    """A mitmproxy with these modes (`{port}` stands for the server's port; default: a reverse proxy to it)."""
+    server = await Server().open()
+    port = server_port or server.port
+    specs = [mode.format(port=port) for mode in modes or ("reverse:tcp://127.0.0.1:{port}@127.0.0.1:0",)]
+    with confdir() as folder:
+        master = DumpMaster(
+            Options(confdir=folder, mode=specs), asyncio.get_running_loop(), with_termlog=False, with_dumper=False
+        )
+        gateway, watcher = Gateway(REGISTRY), Watcher()
+        master.addons.add(gateway, watcher, *addons)  # type: ignore[no-untyped-call]
+        master.options.update(**{"alg_plugins": [f"{port}=ftp"], **options})  # type: ignore[no-untyped-call]
+        ready = asyncio.Event()
+        master.addons.add(_Ready(ready))  # type: ignore[no-untyped-call]
+        running = asyncio.create_task(master.run())
+        await ready.wait()
+        mitm = Mitm(master, gateway, server, watcher)
+        try:
+            yield mitm
+        finally:
+            mitm.close()
+            async with asyncio.timeout(DEADLINE):
+                while gateway.services.sessions or master.addons.get("proxyserver").connections:  # type: ignore[no-untyped-call]
+                    await asyncio.sleep(0.005)
+            taken = gateway.services.ports_taken
+            await master.addons.get("proxyserver").servers.update([])  # type: ignore[no-untyped-call]
+            master.shutdown()  # type: ignore[no-untyped-call]
+            await running
+            assert taken == 0, "ports of leases were not given back"
+
+
+class _Ready:
+    """Says when mitmproxy listens."""
+
+    def __init__(self, ready: asyncio.Event) -> None:
+        self._ready = ready
+
+    def running(self) -> None:
+        """It does."""
+        self._ready.set()
+
+
+@contextlib.contextmanager
+def confdir() -> Iterator[str]:
+    """A folder for mitmproxy's CA."""
+    with tempfile.TemporaryDirectory(prefix="alg-") as folder:
+        yield folder
