@@ -25,7 +25,7 @@ def main() -> None:
     own, scheme, proxy, name, *others = sys.argv
     host, _, port = proxy.rpartition(":")
     sys.argv = [own, *others]
-    ftplib.FTP.trust_server_pasv_ipv4_address = True
+    ftplib.FTP.trust_server_pasv_ipv4_address = True  # type: ignore[attr-defined]  # typeshed lacks it
     through = functools.partial(
         socks.create_connection, proxy_type=KINDS[scheme], proxy_addr=host, proxy_port=int(port)
     )

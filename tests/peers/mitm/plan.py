@@ -43,8 +43,8 @@ class Cell:
     family: int = 4
     direction: str = "download"
     payload: str = "sample"
-    # How the client names the server.
-    by_name: bool = False
+    # How the client names the server; empty: by its address.
+    name: str = ""
     # The row that shows what happens without the addon.
     addon: bool = True
 
@@ -52,12 +52,21 @@ class Cell:
     def label(self) -> str:
         """The name that `--only` looks at."""
         words = [str(word) for word in astuple(self)[:10] if word]
-        return "/".join([*words, *(["by-name"] if self.by_name else []), *([] if self.addon else ["without-addon"])])
+        return "/".join(
+            [*words, *([f"by-name-{self.name}"] if self.name else []), *([] if self.addon else ["without-addon"])]
+        )
 
     @property
     def way(self) -> str:
         """Security and protection, as a column's head."""
         return self.security if self.security == "plain" else f"{self.security[:2]} {self.protection}"
+
+    @property
+    def server_commands(self) -> tuple[str, ...]:
+        """What the server may see: the same, unless the proxy is free to choose the IP version."""
+        if self.name != "server":
+            return (self.command,)
+        return PASSIVE if self.passive else ACTIVE
 
     @property
     def passive(self) -> bool:
@@ -81,6 +90,10 @@ GAPS = (
     Gap(
         "curl 7.88 starts no TLS on a data connection that it accepts",
         {"client": "curl", "protection": "P", "command": "PORT EPRT"},
+    ),
+    Gap(
+        "ncftp wants data from the address that it knows the server by",
+        {"client": "ncftp", "command": "PORT", "proxy": "socks5 connect transparent"},
     ),
     Gap("wget only downloads", {"client": "wget", "direction": "upload"}),
     Gap(
@@ -130,8 +143,8 @@ def proxy_cells(proxy: str, server: str) -> Iterator[Cell]:
         for command, direction in itertools.product(("EPSV", "EPRT"), DIRECTIONS):
             yield Cell(proxy, server, "curl", command=command, family=6, direction=direction)
     elif server == "vsftpd":
-        for command, direction in itertools.product((*PASSIVE, *ACTIVE), DIRECTIONS):
-            yield Cell(proxy, server, "curl", command=command, direction=direction, by_name=True)
+        for name, command, direction in itertools.product(("server4", "server"), (*PASSIVE, *ACTIVE), DIRECTIONS):
+            yield Cell(proxy, server, "curl", command=command, direction=direction, name=name)
 
 
 def small_cells(proxy: str) -> Iterator[Cell]:

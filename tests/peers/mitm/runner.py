@@ -76,7 +76,7 @@ class Runner:
             cell.command,
             cell.family,
             cell.direction,
-            "server" if cell.by_name else self._mode.hosts[cell.family],
+            cell.name or self._mode.hosts[cell.family],
             self._mode.control_port(cell.security),
             mover.local_file(cell.label, cell.direction),
             sample=SAMPLE if cell.payload == "sample" else f"{cell.payload}.bin",
@@ -85,7 +85,7 @@ class Runner:
             version=cell.version,
             authority=self._dump.authority,
         )
-        called = invocation(self._mode, cell.client, transfer, self._scratch, cell.by_name)
+        called = invocation(self._mode, cell.client, transfer, self._scratch, by_name=bool(cell.name))
         dump_start, server_start = len(self._dump.lines), len(server.lines)
         for tap in (self._inside, self._outside):
             tap.lines()
@@ -121,13 +121,12 @@ def wanted_leg(cell: Cell) -> Leg:
 
 def command_problem(cell: Cell, said: str, inside: list[str], outside: list[str]) -> str:
     """Which other command was used, if any: by the wire where it can be read, else by the client's words."""
-    if cell.security == "plain":
-        seen = {"client": modes_used(inside), "server": modes_used(outside)}
-    else:
-        seen = {"client": SAID.findall(said)[-1:]}
-    for side, used in seen.items():
-        if used != [cell.command]:
-            return f"wanted one transfer with {cell.command}, at the {side} it was {used or 'none'}"
+    used = modes_used(inside) if cell.security == "plain" else SAID.findall(said)[-1:]
+    if used != [cell.command]:
+        return f"wanted one transfer with {cell.command}, at the client it was {used or 'none'}"
+    used = modes_used(outside)
+    if cell.security == "plain" and (len(used) != 1 or used[0] not in cell.server_commands):
+        return f"wanted one transfer with {' or '.join(cell.server_commands)}, at the server it was {used or 'none'}"
     return ""
 
 
