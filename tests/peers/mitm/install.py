@@ -1,4 +1,4 @@
-"""Fetches what this table needs beside the lab's own: ways through a proxy, a proxy, and packet redirection."""
+"""Fetches what this table needs beside the lab's own: ways through a proxy, a proxy, packet redirection, and what unpacks a newer Debian."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.peers.processes import run
 
 from .upstream import PACKAGE
 
-PACKAGES = ("proxychains4", "nftables")
+PACKAGES = ("proxychains4", "nftables", "mmdebstrap")
 # What is imported and what is installed for it.
 PYTHON_PACKAGES = {"socks": "pysocks"}
 

@@ -136,9 +136,10 @@ def proxy_cells(proxy: str, server: str) -> Iterator[Cell]:
     for direction in DIRECTIONS:
         yield Cell(proxy, server, "curl", "explicit", "C", "1.3", "PASV", 4, direction)
         yield Cell(proxy, server, "curl", "implicit", "P", "1.3", "PASV", 4, direction)
-    if server in ("vsftpd", "pyftpdlib"):
-        for client, command in itertools.product(("wget", "ncftp", "tnftp"), ("PASV", "PORT")):
-            yield Cell(proxy, server, client, command=command)
+    for client, command in itertools.product(("wget", "ncftp", "tnftp"), ("PASV", "PORT")):
+        yield Cell(proxy, server, client, command=command)
+    for command in ("PASV", "PORT"):
+        yield Cell(proxy, server, "wget", "explicit", "P", "1.3", command)
     if proxy == "transparent":
         for command, direction in itertools.product(("EPSV", "EPRT"), DIRECTIONS):
             yield Cell(proxy, server, "curl", command=command, family=6, direction=direction)
