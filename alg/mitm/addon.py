@@ -12,7 +12,7 @@ from mitmproxy import command, ctx, exceptions, flow, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client, Server
 
-from alg.core.errors import AlgError, ConfigError, ConnectError
+from alg.core.errors import AlgError, ConfigError, ConnectError, PluginError
 from alg.core.machines import make_plugin
 from alg.core.plugin import refusal_words
 from alg.mitm import compat, options, views
@@ -103,10 +103,20 @@ class Gateway:
         if nextlayer.layer is None and isinstance(top := _top(nextlayer.context), Layer) and not _is_ours(top):
             try:
                 nextlayer.layer = self._claim(nextlayer.context)
-            except Exception as problem:
-                # mitmproxy would choose a layer that passes everything.
-                nextlayer.layer = RefusedLayer(nextlayer.context)
-                LOGGER.exception("alg: %s", problem, exc_info=not isinstance(problem, AlgError))
+            except AlgError as error:
+                self._refuse(nextlayer, error)
+            except Exception as problem:  # noqa: BLE001 - mitmproxy would choose a layer that passes everything
+                self._refuse(nextlayer, PluginError(f"{type(problem).__name__}: {problem}"))
+
+    def _refuse(self, nextlayer: NextLayer, error: AlgError) -> None:
+        nextlayer.layer = RefusedLayer(nextlayer.context)
+        self.services.records.append(error.reason)
+        LOGGER.warning("alg: %s %s", error.reason, error)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """A client asks for an address of ours that stands for a server's of the other family: lead it there."""
+        if (target := self.services.aliased(data.client, data.server)) is not None:
+            data.server.address = str(target.address), target.port
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """A server may speak first, or nobody ever: be asked for the layer before the first byte."""

@@ -8,10 +8,9 @@ import socket
 from collections import deque
 from collections.abc import Coroutine
 
-from mitmproxy.connection import Server
+from mitmproxy.connection import Client, Server
 
 from alg.core.addresses import Address
-from alg.core.errors import ProtocolError
 from alg.core.machines import make_plugin
 from alg.core.model import Endpoint, PortRange, Side
 from alg.core.plugin import StreamPlugin
@@ -23,7 +22,7 @@ from alg.mitm.compat import Context, mode_specs
 from alg.mitm.handler import RelatedHandler
 from alg.mitm.layer import FlowLayer, Preview
 from alg.mitm.lease import MitmLease, Stream
-from alg.mitm.legs import endpoint_of
+from alg.mitm.legs import endpoint_of, literal
 from alg.mitm.session import MitmSession
 from alg.mitm.settings import MitmSettings, Policy, Treatment
 from alg.registry import Registry
@@ -194,10 +193,19 @@ class Services:
         control = session.master.context.server.address
         if control is not None and server.address == (control[0], watched.port):
             return watched  # the same name as that of the control channel, where it is not resolved here
-        try:
-            return Endpoint.parse(*server.address[:2])
-        except ProtocolError:
+        return literal(server.address)
+
+    def aliased(self, client: Client, server: Server) -> Endpoint | None:
+        """Where a client means to go that names the stand-in which it was told; None if it means what it says."""
+        named = literal(server.address)
+        if client.peername is None or named is None:
             return None
+        peer = endpoint_of(client.peername).address
+        for session in self.sessions.values():
+            for lease in session.leases:
+                if lease.endpoints.get(Side.CLIENT) == named != lease.watched and lease.watches(peer, lease.watched):
+                    return lease.watched
+        return None
 
     # The end.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 
 from mitmproxy.flow import Error
 from mitmproxy.tcp import TCPFlow, TCPMessage
@@ -45,7 +44,7 @@ from alg.core.model import Leg, Outcome, Side, TlsInfo, TlsPolicy
 from alg.core.plugin import StreamPlugin, refusal_words
 from alg.mitm import compat
 from alg.mitm.compat import Context, commands
-from alg.mitm.legs import LegsLayer, endpoint_of
+from alg.mitm.legs import LegsLayer, endpoint_of, literal
 from alg.mitm.owner import AlgLeaseHook, Cut, FlowOwner, LeaseRequest, RelatedOver
 from alg.mitm.tunnels import Commands, ServerTunnel
 
@@ -124,10 +123,11 @@ class FlowLayer(LegsLayer):
 
     def _leg(self, side: Side) -> Leg:
         conn = self._conn(side)
-        # Through an upstream proxy the server's own address is not known: that proxy is all that we see of it.
         seen = conn if conn.peername else compat.tunnel_of(compat.handler_of(self.context.client), conn)
         assert seen.sockname and seen.peername, "it is connected"
         local, peer = endpoint_of(seen.sockname), endpoint_of(seen.peername)
+        if seen is not conn and (named := literal(self.context.server.address)) is not None:
+            peer = named  # through an upstream proxy; where that is given a name, the proxy is all that we see
         return Leg(local, peer, self._tls(side), self.session.tls_policy(side))
 
     @property
@@ -305,13 +305,9 @@ class FlowLayer(LegsLayer):
         assert self._machine is not None
         server = self.context.server
         by_client = self._machine.legs[Side.SERVER].tls_policy is TlsPolicy.CLIENT
-        if server.sni or server.address is None or not by_client or self._machine.legs[Side.CLIENT].secure:
+        if server.sni or not by_client or self._machine.legs[Side.CLIENT].secure:
             return False
-        try:
-            ip_address(server.address[0])
-        except ValueError:
-            return False
-        return True
+        return literal(server.address) is not None
 
     def _resumable(self) -> compat.SSL.Session | None:
         return self.session.resumable(self)

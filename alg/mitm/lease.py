@@ -75,7 +75,8 @@ class MitmLease:
                 if side is Side.CLIENT and self.session.observes:
                     if not isinstance(server, Connect):
                         raise BindError("in this mode clients cannot reach a listener of ours", reason="no_listener")
-                    self.watched = self.endpoints[side] = server.target
+                    self.watched = server.target
+                    self.endpoints[side] = self._told_instead(server.target)
                 else:
                     await self._listen(side)
         except BindError:
@@ -86,6 +87,12 @@ class MitmLease:
         self.lease.start(loop.time())
         self._timer = loop.call_later(lifetime, self._expire)
         return self.endpoints
+
+    def _told_instead(self, target: Endpoint) -> Endpoint:
+        """What the client is told of a target that it reaches through us: that very target, unless it is of the other
+        address family. Then an address of ours stands for it (RFC 6384); whoever asks the proxy for that is led on."""
+        local = self.session.legs[Side.CLIENT].local.address
+        return target if local.version == target.address.version else Endpoint(local, target.port)
 
     async def _listen(self, side: Side) -> None:
         services, realm = self.session.services, self.session.treatment.realms[side]

@@ -32,6 +32,14 @@ def endpoint_of(address: tuple[object, ...]) -> Endpoint:
     return Endpoint(ip_address(host.partition("%")[0]), port)
 
 
+def literal(address: tuple[str, int] | None) -> Endpoint | None:
+    """Where a server's address leads, if it is no name."""
+    try:
+        return Endpoint.parse(*address) if address is not None else None
+    except ProtocolError:
+        return None
+
+
 class RefusedLayer(Layer):
     """A connection that was to be treated and cannot be: it is closed, and nothing passes."""
 

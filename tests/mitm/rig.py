@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import struct
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mitmproxy.options import Options
@@ -20,6 +21,7 @@ from alg.mitm.addon import Gateway
 from alg.registry import Registry
 
 DEADLINE = 10.0
+LOGGER = logging.getLogger("alg")
 HOST = "127.0.0.1"
 
 
@@ -119,13 +121,14 @@ class Mitm:
     gateway: Gateway
     server: Server
     watcher: Watcher
+    news: News
     _peers: list[Peer] = field(default_factory=list)
     _servers: list[Server] = field(default_factory=list)
 
     @property
     def ports(self) -> list[int]:
         """Where it listens, in the order of its modes."""
-        return [address[1] for address in self.master.addons.get("proxyserver").listen_addrs()]  # type: ignore[no-untyped-call]
+        return [address[1] for address in self.master.addons.get("proxyserver").listen_addrs()]
 
     async def connect(self, port: int | None = None, source: str = HOST) -> Peer:
         """A client of it, or of another port."""
@@ -148,13 +151,8 @@ class Mitm:
         """Wait for a record of that reason."""
         async with asyncio.timeout(DEADLINE):
             while reason not in self.gateway.records:
-                await asyncio.sleep(0.005)
-
-    async def until_over(self) -> None:
-        """Wait until no session is open."""
-        async with asyncio.timeout(DEADLINE):
-            while self.gateway.services.sessions:
-                await asyncio.sleep(0.005)
+                self.news.heard.clear()
+                await self.news.heard.wait()
 
     async def listen(self) -> Server:
         """One more listener that the test plays."""
@@ -164,8 +162,22 @@ class Mitm:
 
     def close(self) -> None:
         """Hang up, and listen no longer."""
-        for each in (*self._peers, *self._servers, self.server):
-            each.close()
+        for peer in self._peers:
+            peer.close()
+        for server in (*self._servers, self.server):
+            server.close()
+
+
+class News(logging.Handler):
+    """Says that a record was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """There is one more."""
+        self.heard.set()
 
 
 class Watcher:
@@ -190,7 +202,10 @@ REGISTRY = Registry()
 
 @contextlib.asynccontextmanager
 async def proxying(
-    *modes: str, addons: tuple[object, ...] = (), server_port: int | None = None, **options: object
+    *modes: str,
+    addons: tuple[object, ...] = (),
+    server_port: int | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> AsyncIterator[Mitm]:
     """A mitmproxy with these modes (`{port}` stands for the server's port; default: a reverse proxy to it)."""
     server = await Server().open()
@@ -201,24 +216,31 @@ async def proxying(
             Options(confdir=folder, mode=specs), asyncio.get_running_loop(), with_termlog=False, with_dumper=False
         )
         gateway, watcher = Gateway(REGISTRY), Watcher()
-        master.addons.add(gateway, watcher, *addons)  # type: ignore[no-untyped-call]
-        master.options.update(**{"alg_plugins": [f"{port}=ftp"], **options})  # type: ignore[no-untyped-call]
+        master.addons.add(gateway, watcher, *addons)
+        master.options.update(**{"alg_plugins": [f"{port}=ftp"], **(options or {})})
         ready = asyncio.Event()
-        master.addons.add(_Ready(ready))  # type: ignore[no-untyped-call]
+        master.addons.add(_Ready(ready))
         running = asyncio.create_task(master.run())
         await ready.wait()
-        mitm = Mitm(master, gateway, server, watcher)
+        lasting = asyncio.all_tasks()
+        mitm = Mitm(master, gateway, server, watcher, News())
+        LOGGER.addHandler(mitm.news)
+        level = LOGGER.level
+        LOGGER.setLevel(logging.INFO)
         try:
             yield mitm
         finally:
             mitm.close()
-            async with asyncio.timeout(DEADLINE):
-                while gateway.services.sessions or master.addons.get("proxyserver").connections:  # type: ignore[no-untyped-call]
-                    await asyncio.sleep(0.005)
+            await master.addons.get("proxyserver").servers.update([])
+            if left := asyncio.all_tasks() - lasting:  # what handles connections
+                _, late = await asyncio.wait(left, timeout=DEADLINE)
+                assert not late, f"connections are still handled: {late}"
             taken = gateway.services.ports_taken
-            await master.addons.get("proxyserver").servers.update([])  # type: ignore[no-untyped-call]
-            master.shutdown()  # type: ignore[no-untyped-call]
+            master.shutdown()
             await running
+            LOGGER.removeHandler(mitm.news)
+            LOGGER.setLevel(level)
+            assert not gateway.services.sessions, "a session is left"
             assert taken == 0, "ports of leases were not given back"
 
 

@@ -122,7 +122,7 @@ def test_preview(run: Run, options: dict[str, object], kept: range | list[int]) 
     """Of a data channel so much is kept, and all of it with the option; all of it arrives in any case."""
 
     async def work() -> None:
-        async with proxying(**options) as mitm:
+        async with proxying(options=options) as mitm:
             client, server = await greet(mitm)
             await transfer(mitm, client, server, BIG)
             assert sum(len(message.content) for message in mitm.flows[1].messages) in kept
@@ -235,7 +235,7 @@ def test_data_keeps_the_control_channel_alive(run: Run) -> None:
             data = await mitm.listen()
             receiver = await mitm.connect(await passive(client, server, data.port))
             sender = await data.accept()
-            connections = mitm.master.addons.get("proxyserver").connections  # type: ignore[no-untyped-call]
+            connections = mitm.master.addons.get("proxyserver").connections
             watchdog = connections[mitm.flows[0].client_conn.id].timeout_watchdog
             watchdog.last_activity = 0.0
             sender.say(b"x")

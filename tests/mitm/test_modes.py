@@ -126,7 +126,7 @@ def test_ignored_hosts_are_left_alone(run: Run, option: str) -> None:
 
     async def work() -> None:
         pattern = "127.0.0.1" if option == "ignore_hosts" else "example"
-        async with proxying(SOCKS, **{option: [pattern]}) as mitm:
+        async with proxying(SOCKS, options={option: [pattern]}) as mitm:
             client = await tunnel(mitm, SOCKS, mitm.server.port)
             server = await mitm.server.accept()
             server.say(b"220 ready\r\n")
