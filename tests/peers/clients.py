@@ -32,6 +32,7 @@ class Transfer:
     port: int
     local: Path
     patience: int = PATIENCE_SECONDS
+    sample: str = SAMPLE
 
     @property
     def passive(self) -> bool:
@@ -51,7 +52,7 @@ class Transfer:
     @property
     def remote(self) -> str:
         """The file's path on the server."""
-        return SAMPLE if self.download else f"{UPLOADS}/{self.local.name}"
+        return self.sample if self.download else f"{UPLOADS}/{self.local.name}"
 
     @property
     def url(self) -> str:

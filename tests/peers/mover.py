@@ -11,7 +11,7 @@ from .clients import Invocation, Transfer
 from .install import CHECKOUT
 from .namespaces import Lab
 from .processes import run_limited
-from .servers import Site, digest_of, make_sample
+from .servers import SAMPLE, Site, digest_of, make_sample
 
 TRANSFER_SECONDS = 20.0
 SAMPLE_SIZE = 1024 * 1024
@@ -19,22 +19,32 @@ SAMPLE_SIZE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Trial:
-    """How a client fared: what it printed, how long it took, what is wrong with its end or the file."""
+    """How a client fared: what it printed, how long it took, what is wrong with its end or the file, its status."""
 
     said: str
     seconds: float
     problem: str
+    status: int | None = 0
 
 
 class Mover:
-    """The client's side of the lab: a file to upload, a folder for downloads."""
+    """The client's side of the lab: a file to upload, a folder for downloads.
 
-    def __init__(self, lab: Lab, site: Site, scratch: Path) -> None:
+    With `content`, that is what moves, and `sample` is the file that the server then shows it in.
+    """
+
+    def __init__(self, lab: Lab, site: Site, scratch: Path, content: bytes | None = None, sample: str = SAMPLE) -> None:
         self._lab = lab
         self._site = site
         self._scratch = scratch
-        self._source = scratch / "source.bin"
-        self._source_digest = make_sample(self._source, SAMPLE_SIZE)
+        self._source = scratch / f"source-{sample}"
+        if content is None:
+            self._source_digest = make_sample(self._source, SAMPLE_SIZE)
+            self._sample_digest = site.sample_digest
+        else:
+            self._source.write_bytes(content)
+            (site.root / sample).write_bytes(content)
+            self._source_digest = self._sample_digest = digest_of(self._source)
 
     def local_file(self, label: str, direction: str) -> Path:
         """The client's file for one transfer; for an upload it is there."""
@@ -52,7 +62,7 @@ class Mover:
         took = round(time.monotonic() - begin, 2)
         problem = self._problem(transfer, status, seconds)
         transfer.local.unlink(missing_ok=True)
-        return Trial(said, took, problem)
+        return Trial(said, took, problem, status)
 
     def _environment(self) -> dict[str, str]:
         # No proxy settings and no start files of whoever runs this.
@@ -63,7 +73,7 @@ class Mover:
         if status is None:
             return f"no end after {seconds:.0f} s"
         if transfer.download:
-            right, found = self._site.sample_digest, digest_of(transfer.local)
+            right, found = self._sample_digest, digest_of(transfer.local)
         else:
             right, found = self._source_digest, digest_of(self._site.root / transfer.remote)
         if found != right:

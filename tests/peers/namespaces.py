@@ -33,7 +33,8 @@ PRIVATE_ETC = Path("/etc/netns")
 # Names are looked up in files only: the lab has no name server, and waiting for one costs seconds.
 COMMON_ETC = {
     "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n",
-    "hosts": "127.0.0.1 localhost\n10.77.1.2 client\n10.77.2.2 server\nfd77:1::2 client\nfd77:2::2 server\n",
+    # `server` has both families, `server4` one.
+    "hosts": "127.0.0.1 localhost\n10.77.1.2 client\n10.77.2.2 server server4\nfd77:1::2 client\nfd77:2::2 server\n",
 }
 CLONE_NEWNET = 0x40000000
 

@@ -105,14 +105,14 @@ class Process:
         with self._news:
             return " | ".join(self.lines[-count:]) or "(none)"
 
-    def stop(self, timeout: float = 10.0) -> int | None:
-        """Ask the child to end and return its status; None if it had to be killed."""
+    def stop(self, timeout: float = 10.0, number: int = signal.SIGTERM) -> int | None:
+        """Ask the child to end, by this signal, and return its status; None if it had to be killed."""
         if self._stopped:
             return self._child.returncode
         self._stopped = True
         status: int | None = None
         if self.alive():
-            self._child.terminate()
+            self._child.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             status = self._child.wait(timeout)
         # Workers of the child may still be there.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.peers.control_tap import segments, tap_socket
@@ -22,6 +23,8 @@ VERSIONS = {0x0303: "1.2", 0x0304: "1.3"}
 ACCEPTED = re.compile(rb"^234[ -][^\n]*\n", re.MULTILINE)
 
 Ends = frozenset[int]
+# What a tunnel through a proxy began with, from the heads of client and proxy: where it leads, and how much to cut off.
+Unwrap = Callable[[bytes, bytes], tuple[int, int, int] | None]
 
 
 @dataclass
@@ -48,6 +51,15 @@ class Connection:
                 return version
         return "plain" if any(self.heads.values()) else "nothing"
 
+    def leave_tunnel(self, client_port: int, proxy_port: int, unwrap: Unwrap) -> int:
+        """Forget what client and proxy said to each other first; return the port that the tunnel leads to."""
+        client, server = (self.heads.get(port, bytearray()) for port in (client_port, proxy_port))
+        if not (tunnel := unwrap(bytes(client), bytes(server))):
+            return proxy_port
+        target, client_bytes, server_bytes = tunnel
+        del client[:client_bytes], server[:server_bytes]
+        return target
+
 
 @dataclass(frozen=True)
 class View:
@@ -65,11 +77,20 @@ class View:
 
 
 class TlsTap:
-    """Watches every connection in the namespace of the client or of the server."""
+    """Watches every connection in the namespace of the client or of the server; looks into tunnels if it is told how."""
 
-    def __init__(self, namespace: Namespace, control_ports: frozenset[int], server_side: bool) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        control_ports: frozenset[int],
+        server_side: bool,
+        proxy_port: int = 0,
+        unwrap: Unwrap | None = None,
+    ) -> None:
         self._control_ports = control_ports
         self._server_side = server_side
+        self._proxy_port = proxy_port
+        self._unwrap = unwrap
         self._socket = tap_socket(namespace)
 
     def close(self) -> None:
@@ -85,13 +106,20 @@ class TlsTap:
                 connections[ends] = Connection(segment.outgoing)
             elif segment.payload and ends in connections:
                 connections[ends].add(segment.source, segment.sequence, segment.payload)
-        control = [each.security for ends, each in connections.items() if ends & self._control_ports]
-        data = [
-            (each.security, "client" if each.opened_here != self._server_side else "server")
-            for ends, each in connections.items()
-            if not ends & self._control_ports
-        ]
+        control: list[str] = []
+        data: list[tuple[str, str]] = []
+        for ends, each in connections.items():
+            if self._ports(ends, each) & self._control_ports:
+                control.append(each.security)
+            else:
+                data.append((each.security, "client" if each.opened_here != self._server_side else "server"))
         return View(control, data)
+
+    def _ports(self, ends: Ends, connection: Connection) -> Ends:
+        if self._unwrap is None or self._proxy_port not in ends:
+            return ends
+        (client_port,) = ends - {self._proxy_port}
+        return frozenset((connection.leave_tunnel(client_port, self._proxy_port, self._unwrap),))
 
 
 def hello_version(head: bytes) -> str | None:
