@@ -317,8 +317,12 @@ class FlowLayer(MessagesLayer):
     # The end.
 
     def _refuse(self, error: AlgError) -> Commands:
-        """Tell the client in its protocol that its session cannot begin, and hang up."""
-        if self.plugin is not None and (words := refusal_words(self.plugin, error)):
+        """Tell the client in its protocol that its session cannot begin, and hang up; without one, by a reset."""
+        if self.plugin is None:
+            self.error = error
+            yield from self._break()
+            return
+        if words := refusal_words(self.plugin, error):
             yield from self._write(Side.CLIENT, words)
         yield from self._abort(error)
 

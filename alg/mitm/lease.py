@@ -145,15 +145,17 @@ class MitmLease:
 
     def _came(self, side: Side, stream: Stream) -> None:
         """Somebody came to a listener: let it through, or reset it."""
-        waiting = self._waiting
+        other = self._waiting.pop(side.other, None)  # before the lease, which may be used up by this one, is closed
         if not self.admit(side, stream.peer.address):
             stream.drop()
+            if other is not None:
+                self._waiting[side.other] = other
         elif len(self.lease.expectation.accepted) == 1:
             self._begin({side: stream})
-        elif side.other in waiting:
-            self._begin({side: stream, side.other: waiting.pop(side.other)})
+        elif other is not None:
+            self._begin({side: stream, side.other: other})
         else:
-            waiting[side] = stream
+            self._waiting[side] = stream
 
     def watches(self, peer: Address, target: Endpoint | None) -> bool:
         """Whether it waits for a connection of that peer to that target."""

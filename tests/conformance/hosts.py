@@ -65,16 +65,4 @@ class Except:
 EXCEPT: dict[tuple[str, str], Except] = {
     ("memory", "ports-are-hard-to-guess"): Except("a playbook's listeners are those that its author gives it"),
     ("memory", "leases-of-a-client-are-capped"): Except("a playbook is a gateway of its own, with one session"),
-    ("mitmproxy", "a-target-that-is-not-there-costs-one-flow"): Except(
-        "who came to an opaque related flow sees an orderly end when its target cannot be reached", defect=True
-    ),
-    ("mitmproxy", "both-legs-are-accepted"): Except(
-        "who waits for the other leg is dropped when the lease is used up by that", defect=True, probe=False
-    ),
-    ("mitmproxy", "half-close-by-a-client-under-tls"): Except(
-        "a tunnel counts as closed once its peer has said close_notify and FIN", defect=True
-    ),
-    ("mitmproxy", "half-close-by-a-server-under-tls"): Except(
-        "a tunnel counts as closed once its peer has said close_notify and FIN", defect=True
-    ),
 }
