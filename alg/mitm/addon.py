@@ -13,12 +13,12 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client, Server
 from mitmproxy.optmanager import OptManager
 
-from alg.core.errors import AlgError, ConfigError, ConnectError, PluginError
+from alg.core.errors import AlgError, ConfigError, PluginError
 from alg.core.machines import make_plugin
 from alg.core.plugin import refusal_words
 from alg.mitm import compat, options, views
 from alg.mitm.compat import Context, Layer, NextLayer, mode_specs, server_hooks
-from alg.mitm.legs import RefusedLayer
+from alg.mitm.legs import RefusedLayer, connect_error
 from alg.mitm.owner import LeaseRequest
 from alg.mitm.services import Services
 from alg.mitm.settings import Policy, Treatment
@@ -155,7 +155,8 @@ class Gateway:
         handler = compat.handler_of(data.client)
         if handler is None or treatment.implicit or _is_ours(handler.layer):
             return
-        error = ConnectError(f"the server cannot be reached: {data.server.error}")
+        error = connect_error(data.server.address, str(data.server.error))
+        LOGGER.warning("alg: %s %s", error.reason, error)
         words = refusal_words(make_plugin(treatment.plugin, treatment.config), error)
         compat.say(handler, data.client, words)
 

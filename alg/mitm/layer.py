@@ -41,7 +41,7 @@ from alg.core.model import Leg, Outcome, Side, TlsInfo, TlsPolicy
 from alg.core.plugin import StreamPlugin, refusal_words
 from alg.mitm import compat
 from alg.mitm.compat import Context, commands
-from alg.mitm.legs import endpoint_of, literal
+from alg.mitm.legs import connect_error, endpoint_of, literal
 from alg.mitm.messages import MessagesLayer
 from alg.mitm.owner import AlgLeaseHook, Cut, FlowOwner, LeaseRequest, RelatedOver
 from alg.mitm.tunnels import Commands, ServerTunnel
@@ -97,7 +97,7 @@ class FlowLayer(MessagesLayer):
         if self.context.server.timestamp_start is None:
             error = yield commands.OpenConnection(self.context.server)
             if error:
-                yield from self._refuse(ConnectError(f"{self.context.server.address}: {error}"))
+                yield from self._refuse(connect_error(self.context.server.address, str(error)))
                 return
         for side in self.covered:
             self._shaking.add(side)

@@ -6,6 +6,9 @@ What passes, and why, is not decided here.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import traceback
 from abc import ABC, abstractmethod
 from ipaddress import ip_address
@@ -38,6 +41,15 @@ def literal(address: tuple[str, int] | None) -> Endpoint | None:
         return Endpoint.parse(*address) if address is not None else None
     except ProtocolError:
         return None
+
+
+def connect_error(address: tuple[str, int] | None, words: str) -> ConnectError:
+    """Why a server was not reached, of what mitmproxy says about it: `[Errno 111] Connect call failed …`."""
+    host, port = address or ("the server", 0)
+    number = int(match[1]) if (match := re.match(r"\[Errno (\d+)\]", words)) else 0
+    reasons = {errno.ECONNREFUSED: "connect_refused", errno.ETIMEDOUT: "connect_timeout"}
+    why = os.strerror(number) if number else words
+    return ConnectError(f"{host}:{port}: {why}", reason=reasons.get(number, "connect_failed"))
 
 
 class RefusedLayer(Layer):
