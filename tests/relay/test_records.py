@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from alg.core.reasons import printable
 from alg.relay.records import LOGGER, record, set_up, wanted
 from tests.conftest import Run
 from tests.relay.rig import relaying_ftp
@@ -98,13 +97,6 @@ def test_reader_that_went_away_does_no_harm(stream: io.StringIO) -> None:
     set_up(style="text", level="info", stream=stream)
     stream.close()
     record("rewrite", "nobody reads this")
-
-
-def test_printable() -> None:
-    """Printable ASCII stays as it is; all else is a backslash escape."""
-    assert printable("a b~") == "a b~"
-    assert printable("\r\n\0\x7f\xe4\u2028") == "\\x0d\\x0a\\x00\\x7f\\xe4\\u2028"
-    assert printable("x" * 600) == "x" * 500
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
