@@ -1,5 +1,5 @@
 """`Gateway`: the addon itself: mitmproxy's hooks, and the commands that a person may give. What it does with a
-connection is in `services`.
+connection is in `sessions`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from alg.mitm.compat import Context, Layer, NextLayer, mode_specs, server_hooks
 from alg.mitm.legs import RefusedLayer, connect_error
 from alg.mitm.owner import LeaseRequest
 from alg.mitm.services import Services
+from alg.mitm.sessions import Sessions
 from alg.mitm.settings import Policy, Treatment
 from alg.registry import Registry
 
@@ -39,6 +40,7 @@ class Gateway:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.services = Services(registry or Registry())
+        self.sessions = Sessions(self.services)
         self._running = False
 
     @property
@@ -78,6 +80,7 @@ class Gateway:
 
     def done(self) -> None:
         """Nothing listens any more."""
+        self.sessions.close()
         self.services.close()
         views.remove()
 
@@ -96,16 +99,10 @@ class Gateway:
     def _claim(self, context: Context) -> Layer | None:
         if context.client.transport_protocol != "tcp" or context.server.address is None:
             return None
-        if (lease := self.services.watching(context)) is not None:
-            watched = lease.watched
-            assert context.client.peername is not None
-            if not lease.admit_watched(context.client.peername):
-                return None
-            lease.session.name_server(context.server)
-            name = f"{context.client.peername[0]}:{context.client.peername[1]} -> {watched}"
-            return self.services.related_layer(context, lease, name)
+        if (lease := self.sessions.watching(context)) is not None:
+            return lease.claim(context)
         treatment = self._treatment(context.client, context.server)
-        return self.services.control_layer(context, treatment) if treatment else None
+        return self.sessions.control_layer(context, treatment) if treatment else None
 
     def next_layer(self, nextlayer: NextLayer) -> None:
         """Claim what is ours, by the server's address and never by guessing from its first bytes."""
@@ -124,7 +121,7 @@ class Gateway:
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         """A client asks for an address of ours that stands for a server's of the other family: lead it there."""
-        if (target := self.services.aliased(data.client, data.server)) is not None:
+        if (target := self.sessions.aliased(data.client, data.server)) is not None:
             data.server.address = str(target.address), target.port
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -145,7 +142,7 @@ class Gateway:
             return True
         context = Context(client, ctx.options)
         context.server = server
-        return self.services.watching(context) is not None
+        return self.sessions.watching(context) is not None
 
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
         """The server of a reverse proxy cannot be reached: tell the client so in its protocol."""
@@ -177,13 +174,13 @@ class Gateway:
         """List the open sessions: name, client, server, related flows that are open, pending leases."""
         return [
             "{}  {} -> {}  {} related, {} pending".format(*session.describe())
-            for session in self.services.sessions.values()
+            for session in self.sessions.open.values()
         ]
 
     @command.command("alg.leases")
     def list_leases(self) -> Sequence[str]:
         """List what is listened or watched for: session, kind, what leads where, for whom."""
-        leases = (lease for session in self.services.sessions.values() for lease in session.leases)
+        leases = (lease for session in self.sessions.open.values() for lease in session.leases)
         return ["{}  {}  {}  for {}".format(*lease.describe()) for lease in leases]
 
     @command.command("alg.explain")

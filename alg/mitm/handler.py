@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
+from dataclasses import dataclass
 
 from mitmproxy import ctx
 from mitmproxy.connection import ConnectionState
 
 from alg.core.model import Endpoint
+from alg.mitm import compat
 from alg.mitm.compat import ConnectionIO, ProxyConnectionHandler, commands, events, mode_specs, server_hooks
-from alg.mitm.lease import Stream
+from alg.mitm.legs import endpoint_of
+
+
+@dataclass(slots=True)
+class Stream:
+    """A connected socket of a related flow."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @property
+    def peer(self) -> Endpoint:
+        """Who is at the other end."""
+        return endpoint_of(self.writer.get_extra_info("peername"))
+
+    def drop(self) -> None:
+        """Close it with a reset."""
+        sock = self.writer.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, compat.RESET_ON_CLOSE)
+        self.writer.transport.abort()
 
 
 def _mode(target: Endpoint) -> mode_specs.ReverseMode:

@@ -5,51 +5,28 @@ the proxy anyway. Whoever is admitted becomes a flow with a handler of its own.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from alg.core.addresses import Address, canonical
 from alg.core.errors import AlgError, BindError, ConnectError, PolicyError
-from alg.core.model import Accept, Connect, Endpoint, Side
+from alg.core.model import Connect, Endpoint, Side
 from alg.core.session import Lease
-from alg.mitm import compat
+from alg.mitm.compat import Context
+from alg.mitm.handler import Stream
 from alg.mitm.layer import FlowLayer
 from alg.mitm.legs import endpoint_of
-
-if TYPE_CHECKING:
-    from alg.mitm.session import MitmSession
+from alg.mitm.owner import LeaseOwner
+from alg.mitm.related import related_layer, run_related
 
 _ATTEMPTS = 16  # ports that others hold are skipped so often
 _BACKLOG = 8
 
 
-@dataclass(slots=True)
-class Stream:
-    """A connected socket of a related flow."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    @property
-    def peer(self) -> Endpoint:
-        """Who is at the other end."""
-        return endpoint_of(self.writer.get_extra_info("peername"))
-
-    def drop(self) -> None:
-        """Close it with a reset."""
-        sock = self.writer.get_extra_info("socket")
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, compat.RESET_ON_CLOSE)
-        self.writer.transport.abort()
-
-
 class MitmLease:
     """One lease of a session. `asker` is the flow that expects."""
 
-    def __init__(self, session: MitmSession, lease: Lease, asker: FlowLayer) -> None:
+    def __init__(self, session: LeaseOwner, lease: Lease, asker: FlowLayer) -> None:
         self.session = session
         self.lease = lease
         self.asker = asker
@@ -139,9 +116,18 @@ class MitmLease:
             self._stop_side(side)
         return True
 
-    def admit_watched(self, peername: tuple[object, ...]) -> bool:
-        """Let the connection that was watched for through, or refuse it; return which."""
-        return self.admit(Side.CLIENT, endpoint_of(peername).address)
+    def claim(self, context: Context) -> FlowLayer | None:
+        """Take the connection that was watched for: its layer, or None if the lease does not let it through.
+
+        Raises:
+            AlgError: its plugin cannot be made.
+        """
+        assert context.client.peername is not None
+        peer, target = endpoint_of(context.client.peername), self.watched
+        if not self.admit(Side.CLIENT, peer.address):
+            return None
+        self.session.name_server(context.server)
+        return related_layer(context, self.session, self.lease, self.asker, f"{peer} -> {target}")
 
     def _came(self, side: Side, stream: Stream) -> None:
         """Somebody came to a listener: let it through, or reset it."""
@@ -181,7 +167,7 @@ class MitmLease:
                 streams[Side.SERVER] = await self._dial(Side.SERVER)
             if Side.CLIENT not in streams:
                 streams[Side.CLIENT] = await self._dial(Side.CLIENT)
-            await self.session.services.run_related(self, streams)
+            await run_related(self.session, self.lease, self.asker, streams)
         except AlgError as error:
             self.session.write(error.reason, f"{self.lease.expectation.describe(self.endpoints)}: {error}")
             for stream in streams.values():
@@ -243,16 +229,6 @@ class MitmLease:
         sources = ", ".join(str(source) for each in self.lease.sources.values() for source in each)
         kind = "watch" if self.watched else "listen"
         return self.session.name, kind, expectation.describe(self.endpoints), sources
-
-    @property
-    def covered(self) -> tuple[Side, ...]:
-        """The legs that are TLS from the first byte."""
-        return tuple(side for side in Side if self.lease.expectation.plan(side).tls)
-
-    @property
-    def accepts_server(self) -> bool:
-        """Whether the server comes to us."""
-        return isinstance(self.lease.expectation.server, Accept)
 
 
 def _bound(endpoint: Endpoint) -> socket.socket:

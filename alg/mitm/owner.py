@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mitmproxy.connection import Server
 from mitmproxy.tcp import TCPFlow, TCPMessage
 
+from alg.core.addresses import Address
 from alg.core.commands import OpenBinding, Record
 from alg.core.errors import AlgError
 from alg.core.events import BindingOpened, CommandFailed
 from alg.core.flow import FlowMachine
-from alg.core.model import Expectation, Leg, Outcome, Side, TlsPolicy
+from alg.core.model import Endpoint, Expectation, Leg, Outcome, Side, TlsPolicy
 from alg.mitm.compat import SSL, TcpMessageInjected, commands
 
 if TYPE_CHECKING:
     from alg.mitm.layer import FlowLayer
+    from alg.mitm.services import Services
+    from alg.mitm.settings import Treatment
 
 
 class FlowOwner(Protocol):
@@ -55,6 +59,31 @@ class FlowOwner(Protocol):
 
     def flow_ended(self, layer: FlowLayer, error: AlgError | None) -> None:
         """A flow has said its last word."""
+
+
+class LeaseOwner(FlowOwner, Protocol):
+    """What a lease, and the flows that come through it, need of their session."""
+
+    services: Services
+    treatment: Treatment
+    legs: dict[Side, Leg]
+    observes: bool
+
+    @property
+    def name(self) -> str:
+        """`ftp#17`, as in records."""
+
+    def local_address(self, side: Side, target: Endpoint) -> Address | None:
+        """Where a related flow on that side is dialled from."""
+
+    def claim(self, layer: FlowLayer) -> None:
+        """A related flow begins: show whose it is."""
+
+    def name_server(self, server: Server) -> None:
+        """Have a data channel's server be verified by the name of the control channel's."""
+
+    def tell_related_over(self, asker: FlowLayer, number: int, outcome: Outcome | None) -> None:
+        """A related flow is over; who announced it hears of it."""
 
 
 @dataclass(slots=True, eq=False)

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mitmproxy import ctx
 from mitmproxy.connection import Server
@@ -26,12 +25,10 @@ from alg.core.reasons import is_refusal, printable
 from alg.core.session import Session
 from alg.mitm import compat
 from alg.mitm.layer import FlowLayer
+from alg.mitm.lease import MitmLease
 from alg.mitm.owner import Cut, RelatedOver
+from alg.mitm.services import Services
 from alg.mitm.settings import Treatment
-
-if TYPE_CHECKING:
-    from alg.mitm.lease import MitmLease
-    from alg.mitm.services import Services
 
 LOGGER = logging.getLogger("alg")
 _RECORDS_KEPT = 200
@@ -43,7 +40,15 @@ class MitmSession:
     """Begins when a control channel is claimed, ends when its last flow is over."""
 
     def __init__(
-        self, services: Services, number: int, treatment: Treatment, *, observes: bool, transparent: bool
+        self,
+        services: Services,
+        number: int,
+        treatment: Treatment,
+        *,
+        observes: bool,
+        transparent: bool,
+        on_began: Callable[[MitmSession], None],
+        on_ended: Callable[[MitmSession], None],
     ) -> None:
         """`observes`: clients reach a server's listeners through us anyway; no reply is rewritten for them.
         `transparent`: clients do not know of us."""
@@ -52,6 +57,8 @@ class MitmSession:
         self.treatment = treatment
         self.observes = observes
         self.transparent = transparent
+        self._on_began = on_began
+        self._on_ended = on_ended
         self.core: Session | None = None
         self.legs: dict[Side, Leg] = {}
         self.master: FlowLayer | None = None
@@ -91,7 +98,7 @@ class MitmSession:
             for side, rules in self.treatment.targets.items()
         }
         self.core = Session(self.number, legs[Side.CLIENT].peer.address, self.services.gate, targets)
-        self.services.session_began(self)
+        self._on_began(self)
         layer.flow.metadata["alg"] = self._metadata("control")
         layer.flow.comment = f"{self.name} control"
         self.write("session_open", f"{legs[Side.CLIENT].peer} -> {legs[Side.SERVER].peer}")
@@ -108,6 +115,7 @@ class MitmSession:
         layer.flow.metadata["alg"] = self._metadata("data" if layer.plugin is None else "related")
         layer.flow.comment = f"{self.name} {layer.flow.metadata['alg']['role']}"
         self.flows.add(layer)
+        self.services.layers[layer.context.client.id] = layer
         self.write("flow_open", layer.name)
 
     def name_server(self, server: Server) -> None:
@@ -128,7 +136,7 @@ class MitmSession:
         if len(self.flows) > limit:
             error = BindError(f"{len(self.flows) - 1} related flows are open, the limit", reason="too_many_flows")
             return CommandFailed(command.number, error)
-        opened = self.services.make_lease(self, lease, layer)
+        opened = MitmLease(self, lease, layer)
         try:
             endpoints = await opened.open()
         except BindError as error:
@@ -196,7 +204,7 @@ class MitmSession:
         message = f"{layer.name} ended after {seconds:.3f} s, {up} bytes up, {down} bytes down{cause}"
         self.write(reason if lost or error is None else error.reason, message)
         if self._over and not self.flows:
-            self.services.session_ended(self)
+            self._on_ended(self)
 
     # Records.
 

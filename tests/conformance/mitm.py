@@ -81,12 +81,12 @@ class MitmGateway:
     @property
     def is_idle(self) -> bool:
         """Whether no session is open."""
-        return not self.addon.services.sessions
+        return not self.addon.sessions.open
 
     def check_empty(self) -> None:
         """Nothing is held by anybody."""
         services = self.addon.services
-        left = len(services.sessions), services.gate.pending_leases, services.ports_taken
+        left = len(sessions.open), services.gate.pending_leases, services.ports_taken
         assert left == (0, 0, 0), f"sessions, leases, ports are left: {left}"
 
     async def stop_listening(self) -> None:

@@ -244,7 +244,7 @@ async def proxying(
             await running
             LOGGER.removeHandler(mitm.news)
             LOGGER.setLevel(level)
-            assert not gateway.services.sessions, "a session is left"
+            assert not gateway.sessions.open, "a session is left"
             assert taken == 0, "ports of leases were not given back"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.table import Mutant
 
-ADDON, COMPAT, SERVICES = "alg/mitm/addon.py", "alg/mitm/compat.py", "alg/mitm/services.py"
+ADDON, COMPAT, SESSIONS = "alg/mitm/addon.py", "alg/mitm/compat.py", "alg/mitm/sessions.py"
 LAYER, LEASE, LEGS = "alg/mitm/layer.py", "alg/mitm/lease.py", "alg/mitm/legs.py"
 MESSAGES, SESSION, TUNNELS = "alg/mitm/messages.py", "alg/mitm/session.py", "alg/mitm/tunnels.py"
 SETTINGS = "alg/mitm/settings.py"
@@ -70,7 +70,7 @@ MITM_MUTANTS = (
     Mutant(
         "mitm: mitmproxy's listener is a target",
         "T03",
-        SERVICES,
+        SESSIONS,
         "self._learn_listeners()\n        self._numbers",
         "self._numbers",
         (FTP,),
