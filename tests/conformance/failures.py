@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from alg.core.plugin import StreamPlugin
-from tests.conformance.announcers import Announcing, FailingAtTheEnd
+from tests.conformance.announcers import Announcing, FailingAtTheEnd, Untreatable
 from tests.conformance.plugins import AwaitingForeign, Failing, NotAsync, Passing
-from tests.conformance.stage import Peer, Stage, Who
+from tests.conformance.stage import How, Peer, Stage, Who
 from tests.conformance.steps import announce, case, finish, hears, joined, last_words, says
 
 SORRY = b"sorry plugin_failed\n"
@@ -86,8 +86,6 @@ async def a_failure_costs_one_session(stage: Stage) -> None:
 @case("4.7")
 async def a_related_flow_without_its_plugin_carries_nothing(stage: Stage) -> None:
     """A plugin that cannot be found: who came is cut off, its session goes on."""
-    from tests.conformance.announcers import Untreatable
-
     client, server = await stage.begin(Untreatable)
     target = stage.listen(Who.SERVER)
     opener = await stage.connect(await announce(server, client, target.endpoint), Who.CLIENT)
@@ -148,4 +146,16 @@ async def a_reset_of_the_server_is_told_to_the_client(stage: Stage) -> None:
     await server.reset()
     told = await last_words(client)
     assert told == b"sorry server_lost\n", told
+    await stage.over()
+
+
+@case("4")
+async def the_client_is_told_why(stage: Stage) -> None:
+    """`refusal` is what it hears, behind what was said before, when its session must end."""
+    client, server = await stage.begin(Announcing)
+    await server.send(b"line\n" + b"x" * 1000)
+    told, how = await client.rest()
+    assert told == b"line\nsorry line_too_long\n", told
+    assert how is How.END
+    await last_words(server)
     await stage.over()

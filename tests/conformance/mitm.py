@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import cache
@@ -110,8 +111,7 @@ def confdir() -> str:
 
 async def shake_as_client(peer: Peer) -> Peer:
     """TLS where the gateway's client speaks; it trusts mitmproxy's CA."""
-    context = pki.client(trust=None)
-    return await TlsPeer.cover(peer, context)
+    return await TlsPeer.cover(peer, ssl.create_default_context(cafile=f"{confdir()}/mitmproxy-ca-cert.pem"))
 
 
 class MitmStage:

@@ -288,15 +288,3 @@ async def a_plugin_knows_the_time(stage: Stage) -> None:
     times.append(int(await session.client.line()))
     assert all(one <= other for one, other in itertools.pairwise(times)), times
     assert times[-1] - times[0] >= round(Brief.lifetime * 1000) - 1, times
-
-
-@case("4")
-async def the_client_is_told_why(stage: Stage) -> None:
-    """`refusal` is what it hears, behind what was said before, when its session must end."""
-    client, server = await stage.begin(Announcing)
-    await server.send(b"line\n" + b"x" * 1000)
-    told, how = await client.rest()
-    assert told == b"line\nsorry line_too_long\n", told
-    assert how is How.END
-    await last_words(server)
-    await stage.over()

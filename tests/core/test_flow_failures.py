@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,27 @@ def test_closing_drops_the_other_coroutine_cleanly() -> None:
     assert report.reason == "plugin_failed"
     assert machine.plugin.dropped  # type: ignore[attr-defined]
     assert not machine.session.pending
+
+
+def test_a_decorated_method_is_known_by_its_place() -> None:
+    """A decorator that does not keep the name of what it wraps changes nothing."""
+
+    Method = Callable[[Any, Stream], Coroutine[Any, Any, None]]  # noqa: N806 - a type
+
+    def anonymous(treat: Method) -> Method:
+        async def wrapper(plugin: Echo, stream: Stream) -> None:
+            await treat(plugin, stream)
+
+        return wrapper
+
+    class Decorated(Echo):
+        @anonymous
+        async def from_client(self, stream: Stream) -> None:
+            stream.send(b"mine " + await stream.read_line(100))
+
+    machine, commands = started(Decorated)
+    assert commands == []
+    assert machine.receive(FROM_CLIENT)[0] == SendData(Side.SERVER, b"mine x\n")
 
 
 def test_whoever_goes_on_after_the_end_is_stopped() -> None:
