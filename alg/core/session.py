@@ -55,7 +55,8 @@ class Lease:
 
     def used_up(self, side: Side) -> bool:
         """Whether no further flow may come from that side."""
-        return self._came[side] == self.expectation.limit
+        limit = self.expectation.limit
+        return limit is not None and self._came[side] >= limit
 
     @property
     def flows(self) -> int:

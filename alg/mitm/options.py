@@ -95,8 +95,6 @@ def parse(options: OptManager, registry: Registry) -> MitmSettings:
         if getattr(options, name) < 0:
             raise ConfigError(f"{name}: {getattr(options, name)} is below 0")
     tables = read_file(options.alg_config) if options.alg_config else {}
-    if unknown := [name for name in tables if name not in registry.names() and ":" not in name]:
-        raise ConfigError(f"alg_config: there is no plugin {unknown[0]!r}; installed are {', '.join(registry.names())}")
     common = Common(
         bind=parse_option_address("alg_bind", options.alg_bind),
         advertise={
@@ -106,6 +104,9 @@ def parse(options: OptManager, registry: Registry) -> MitmSettings:
         ports=parse_option_ports(options.alg_data_ports),
     )
     chosen = [parse_choice(text, registry) for text in options.alg_plugins]
+    names = sorted({*registry.names(), *(registry.find(scheme).name for _, scheme in chosen)})
+    if unknown := [name for name in tables if name not in names]:
+        raise ConfigError(f"alg_config: there is no plugin {unknown[0]!r}; known are {', '.join(names)}")
     schemes: dict[int | None, str] = dict(chosen or well_known_ports(registry).items())
     by_port: dict[int | None, Treatment] = {
         port: make_treatment(scheme, registry, tables.get(registry.find(scheme).name, PluginTable()), common)

@@ -111,6 +111,18 @@ def test_a_file_for_each_plugin(tmp_path: Path) -> None:
     assert "read-only" in repr(treatment.config)
 
 
+def test_a_table_for_a_plugin_that_is_not_installed(tmp_path: Path) -> None:
+    """It stands under the plugin's own name."""
+    path = tmp_path / "alg.toml"
+    path.write_text("[call.client]\nmin_port = 500\n")
+    plugin = "*=tests.mitm.test_plugins:CallPlugin"
+    treatment = settings(alg_config=str(path), alg_plugins=[plugin]).any_port
+    assert treatment is not None
+    assert treatment.targets[Side.CLIENT].min_port == 500
+    path.write_text('["tests.mitm.test_plugins:CallPlugin".client]\nmin_port = 500\n')
+    assert "known are call, ftp, ftps, tcp, tls" in refused(alg_config=str(path), alg_plugins=[plugin])
+
+
 def test_the_file_of_the_readme(tmp_path: Path) -> None:
     """Every key in it exists, and every option is in its table."""
     path = tmp_path / "alg.toml"

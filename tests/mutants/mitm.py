@@ -71,7 +71,7 @@ MITM_MUTANTS = (
         "mitm: mitmproxy's listener is a target",
         "T03",
         SESSIONS,
-        "self._learn_listeners()\n        self._numbers",
+        "self.services.learn_listeners()\n        self._numbers",
         "self._numbers",
         (FTP,),
     ),
