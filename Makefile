@@ -45,6 +45,8 @@ peers: $(READY)
 	$(BIN)/python -m tests.peers.tls --table cells
 	$(BIN)/python -m tests.peers.extras --install
 	$(BIN)/python -m tests.peers.extras
+	$(BIN)/python -m tests.peers.mitm --install
+	$(BIN)/python -m tests.peers.mitm
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench --install

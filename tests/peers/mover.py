@@ -73,11 +73,13 @@ class Mover:
         if status is None:
             return f"no end after {seconds:.0f} s"
         if transfer.download:
-            right, found = self._sample_digest, digest_of(transfer.local)
+            right, arrived = self._sample_digest, transfer.local
         else:
-            right, found = self._source_digest, digest_of(self._site.root / transfer.remote)
+            right, arrived = self._source_digest, self._site.root / transfer.remote
+        found = digest_of(arrived)
         if found != right:
-            return f"the file is {'missing' if found == 'missing' else 'different'}; the client ended with {status}"
+            how = "missing" if found == "missing" else f"different, {arrived.stat().st_size} bytes"
+            return f"the file is {how}; the client ended with {status}"
         return f"the file is right, but the client ended with {status}" if status else ""
 
 

@@ -159,8 +159,10 @@ def small_cells(proxy: str) -> Iterator[Cell]:
     yield Cell(proxy, "vsftpd", "curl", direction="upload", payload="loss")
 
 
-def loss_cells() -> Iterator[Cell]:
-    """The text again, without the addon."""
+def control_cells() -> Iterator[Cell]:
+    """What must fail without the addon: else the table would prove nothing. The text is lost, data has no way."""
+    for client, command in itertools.product(("curl", "lftp"), ("PASV", "PORT")):
+        yield Cell("reverse", "vsftpd", client, command=command, addon=False)
     for proxy in ("socks5", "connect", "transparent"):
         yield Cell(proxy, "vsftpd", "curl", direction="upload", payload="loss", addon=False)
 
@@ -172,7 +174,7 @@ def planned(only: str) -> list[Cell]:
         for server in SERVERS:
             cells += reverse_cells(server) if proxy == "reverse" else proxy_cells(proxy, server)
         cells += small_cells(proxy)
-    cells += loss_cells()
+    cells += control_cells()
     chosen = [
         cell for cell in dict.fromkeys(cells) if all(word in f"/{cell.label}/".lower() for word in only.lower().split())
     ]
