@@ -79,8 +79,8 @@ CONFORMANCE_MUTANTS = (
         "a lease for two",
         "T18",
         SESSION,
-        "        return self._came[side] == self.expectation.limit",
-        "        return self._came[side] == (self.expectation.limit and self.expectation.limit + 1)",
+        "return limit is not None and self._came[side] >= limit",
+        "return limit is not None and self._came[side] > limit",
         "once-means-once",
     ),
 )
