@@ -146,13 +146,21 @@ class FlowLayer(MessagesLayer):
         self.counts[side] += len(data)
         self.session.active()
         if side in self._opaque:
-            shown = self._preview.limit is None or self.counts[side] - len(data) < self._preview.limit
-            yield from self._send(side.other, data) if shown else self._write(side.other, data)
+            yield from self._carry(side, data)
         else:
             assert self._machine is not None
             yield from self._receive(DataReceived(side, data))
             if self._machine.buffered(side) > AHEAD_LIMIT:
                 raise ProtocolError(f"the {side.value} says too much ahead", reason="too_much_ahead")
+
+    def _carry(self, side: Side, data: bytes) -> Commands:
+        """Pass on what is opaque; the first bytes of each side are shown."""
+        limit = self._preview.limit
+        shown = len(data) if limit is None else max(0, limit - self.counts[side] + len(data))
+        if shown:
+            yield from self._send(side.other, data[:shown])
+        if shown < len(data):
+            yield from self._write(side.other, data[shown:])
 
     def _on_end(self, side: Side, *, truncated: bool) -> Commands:
         if self._machine is not None and side not in self._opaque:
