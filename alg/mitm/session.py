@@ -194,6 +194,8 @@ class MitmSession:
             self._over = True
             for number in list(self._leases):
                 self.close_binding(number)
+            if self.core is not None:
+                self.core.close()  # also what was taken and never opened
             if error is not None and not isinstance(error, ConnectError):
                 for related in list(self.flows):
                     compat.inject(Cut(related.flow, error))
