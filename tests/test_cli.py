@@ -47,7 +47,9 @@ def test_version() -> None:
     assert result.exit_code == 0
     number = r"(\S+|not installed)"
     line = rf"alg {re.escape(__version__)}, Python \S+, \S+ \S+"
-    line += "".join(f", {name} {number}" for name in ("pydantic", "click", "uvloop", "cryptography")) + r"\n"
+    line += (
+        "".join(f", {name} {number}" for name in ("pydantic", "click", "uvloop", "cryptography", "mitmproxy")) + r"\n"
+    )
     assert re.fullmatch(line, result.stdout)
 
 
