@@ -44,7 +44,7 @@ from alg.mitm.compat import Context, commands
 from alg.mitm.legs import connect_error, endpoint_of, literal
 from alg.mitm.messages import MessagesLayer
 from alg.mitm.owner import AlgLeaseHook, Cut, FlowOwner, LeaseRequest, RelatedOver
-from alg.mitm.tunnels import Commands, ServerTunnel
+from alg.mitm.tunnels import ClientTunnel, Commands, ServerTunnel
 
 AHEAD_LIMIT = 1 << 20
 """Bytes that a side may say while its plugin waits for something else. mitmproxy reads on whatever we do."""
@@ -198,7 +198,10 @@ class FlowLayer(MessagesLayer):
     def _on_shaken(self, side: Side, error: TlsError | None) -> Commands:
         self._shaking.discard(side)
         if not self._began:
-            if error is not None:
+            client = self._tunnels.get(Side.CLIENT)
+            if isinstance(client, ClientTunnel) and client.unused and side is Side.CLIENT and error is not None:
+                yield from self._break()  # as a data connection is that nobody needed
+            elif error is not None:
                 yield from self._refuse(error) if side is Side.SERVER else self._abort(error)
             elif not self._shaking:
                 yield from self._begin()

@@ -172,6 +172,11 @@ class ClientTunnel(_Closing, ClientTLSLayer):
         self.news = news
         self.child_layer = self.inside = _Inside(context, news)
 
+    @property
+    def unused(self) -> bool:
+        """Whether the client has not said a single byte."""
+        return not self.client_hello_parsed and not self.recv_buffer
+
 
 class ServerTunnel(_Closing, ServerTLSLayer):
     """TLS toward the server; `resume` is the TLS session to resume, for servers that demand it on data connections."""

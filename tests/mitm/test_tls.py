@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from alg.core.model import Endpoint
 from tests import pki
 from tests.mitm.conftest import Run
 from tests.mitm.tls_rig import TlsMitm, covering
-from tests.relay.ftp_peers import FILE, Server, ftps, protect, transfer
+from tests.relay.ftp_peers import FILE, Server, ftps, protect, say, transfer
 from tests.relay.peers import SERVER, Peer
 from tests.relay.tls_peer import TlsPeer, TruncatedError, plain_until_cut
 from tests.relay.tls_rig import VERSIONS
@@ -183,6 +184,23 @@ def test_server_that_nobody_vouches_for(run: Run, tmp_path: Path, issuer: str) -
                     await server.line()
                 assert (await near.line()).startswith(b"421 ")
             assert "certificate_refused" in rig.mitm.gateway.records
+
+    run(work())
+
+
+def test_a_data_channel_that_nobody_needs(run: Run, tmp_path: Path) -> None:
+    """The server refuses the transfer, the client hangs up without a word: that is no failure of TLS."""
+
+    async def work() -> None:
+        async with (
+            covering(tmp_path) as rig,
+            ftps(rig, True, True) as (control, _),  # type: ignore[arg-type]
+        ):
+            await protect(control, b"P")
+            told = await say(control, b"EPSV")
+            (await Peer.connect(Endpoint.parse("127.0.0.1", told.split(b"|")[3]))).close()
+            await rig.mitm.until("flow_close")
+            assert not {"tls_failed", "tls_truncated"} & set(rig.mitm.gateway.records)
 
     run(work())
 
