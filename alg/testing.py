@@ -19,6 +19,7 @@ from alg.core.commands import (
     Command,
     ConnectUpstream,
     DialBinding,
+    NameBinding,
     OpenBinding,
     Record,
     Report,
@@ -144,6 +145,8 @@ class Playbook:
         self.listeners: dict[int, Mapping[Side, Endpoint]] = {}
         """Where each binding listened, by its number; also those that are closed by now."""
         self._descriptions: dict[int, str] = {}
+        self.names: dict[int, str] = {}
+        """What the flow through each binding is for, by its number."""
         self.dialled: list[int] = []
         """The bindings whose legs were both to be dialled, by number."""
         self.tls_changes: list[str] = []
@@ -254,6 +257,8 @@ class Playbook:
                     self.expectations.append(command.expectation)
             elif isinstance(command, CloseBinding):
                 self.session.release(command.number)
+            elif isinstance(command, NameBinding):
+                self.names[command.number] = command.words
             elif isinstance(command, DialBinding):
                 self.dialled.append(command.number)
                 self.session.release(command.number)

@@ -42,6 +42,16 @@ class CloseBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class NameBinding:
+    """What the flow through this binding is for, in words and in fields: for hosts that show flows to a person. It may be
+    open already, or be yet to come; others may leave this."""
+
+    number: int
+    words: str
+    fields: Mapping[str, str | int | Endpoint]
+
+
+@dataclass(frozen=True, slots=True)
 class DialBinding:
     """Both legs of this binding are dialled: do it now, the server's side first. The lease is done with.
 
@@ -158,6 +168,7 @@ Command: TypeAlias = (
     | SendEof
     | OpenBinding
     | CloseBinding
+    | NameBinding
     | DialBinding
     | ConnectUpstream
     | StartTls

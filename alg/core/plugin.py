@@ -44,6 +44,9 @@ class Machine(Protocol):
     def dial(self, number: int) -> None:
         """Dial both legs of a binding."""
 
+    def name(self, number: int, words: str, fields: Mapping[str, Field]) -> None:
+        """Say what the flow through a binding is for."""
+
     def release(self, number: int) -> None:
         """Give it up."""
 
@@ -108,6 +111,11 @@ class Binding:
         if self.expectation.accepted:
             raise PluginError("a binding that listens is not dialled")
         self._machine.dial(self.number)
+
+    def name(self, words: str, fields: Mapping[str, Field] | None = None) -> None:
+        """Say what the flow through it is for (`RETR '/notes.txt'`), for those who look at it; hosts without a screen
+        leave it. It may have come already. Never put a password into it."""
+        self._machine.name(self.number, words, fields or {})
 
     def release(self) -> None:
         """Stop listening. A flow that has come through lives on; to release twice, or after the end, does nothing."""

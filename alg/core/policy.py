@@ -83,11 +83,13 @@ class TargetRules:
 
 @dataclass(frozen=True, slots=True)
 class LeaseLimits:
-    """How many leases may be pending at once: per session, per client address, and in the whole gateway."""
+    """How many leases may be pending at once: per session, per client address, and in the whole gateway; and how long one
+    may last, in seconds, whatever its plugin asks for (None: as that says)."""
 
     per_session: int = 16
     per_client: int = 256
     in_all: int = 4096
+    lifetime: float | None = None
 
 
 class Gate:

@@ -14,6 +14,7 @@ from alg.core.commands import (
     Command,
     ConnectUpstream,
     DialBinding,
+    NameBinding,
     OpenBinding,
     Report,
     ReportRewrite,
@@ -105,7 +106,7 @@ class Requests(ABC):
         """Judge an expectation, and ask the host to listen for it; return the number of the binding."""
         self._refuse_after_end()
         lease = self.session.lease(expectation, self.legs)
-        self._commands.append(OpenBinding(lease.number, expectation))
+        self._commands.append(OpenBinding(lease.number, lease.expectation))
         if on_end is not None:
             self._outcomes.watch(lease, on_end)
         return lease.number
@@ -116,6 +117,11 @@ class Requests(ABC):
         if not self._ended and lease is not None and not lease.dialled:
             lease.dialled = True
             self._commands.append(DialBinding(number))
+
+    def name(self, number: int, words: str, fields: Mapping[str, Field]) -> None:
+        """Tell the host what the flow through a binding is for."""
+        if not self._ended:
+            self._commands.append(NameBinding(number, words, fields))
 
     def release(self, number: int) -> None:
         """Ask the host to stop listening."""
@@ -191,5 +197,7 @@ class Requests(ABC):
     ) -> None:
         """Record what stands for what from now on."""
         lease = self.session.find(number)
+        if lease is not None:
+            expectation = lease.expectation  # its lifetime may be shorter than was asked for
         sources = lease.sources if lease else {}
         self._commands.append(ReportRewrite(number, expectation, endpoints, sources, announced_by))

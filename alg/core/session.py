@@ -6,6 +6,7 @@ Pure accounts: hosts own the sockets and the clock (`now` is an argument, in sec
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from alg.core.addresses import Address, canonical
 from alg.core.errors import BindError, PolicyError
@@ -105,6 +106,8 @@ class Session:
                 f"{len(self._leases)} leases are pending in this session, the limit", reason="too_many_leases"
             )
         self._gate.count_lease(self._client)
+        if (longest := self._gate.limits.lifetime) is not None and expectation.lifetime > longest:
+            expectation = replace(expectation, lifetime=longest)
         lease = Lease(self._next, expectation, sources)
         self._leases[lease.number] = lease
         self._next += 1

@@ -59,7 +59,7 @@ class Gateway:
         """Options have changed: take them, or say what is wrong with them, and keep those that were."""
         if any(name.startswith("alg_") for name in updated):
             try:
-                self.services.settings = options.parse(ctx.options, self.services.registry)
+                self.services.configure(options.parse(ctx.options, self.services.registry))
             except ConfigError as error:
                 if self._running:
                     raise exceptions.OptionsError(f"alg: {error}") from None
@@ -77,6 +77,21 @@ class Gateway:
         compat.go_before_next_layer(self)
         if warning := compat.version_warning():
             LOGGER.warning("alg: %s", warning)
+        for line in options.unknown(ctx.options):
+            LOGGER.error("alg: %s", line)
+        self._say_what_is_treated()
+
+    def _say_what_is_treated(self) -> None:
+        settings = self.services.settings
+        ports = [f"{port}={treatment.name}" for port, treatment in settings.by_port.items()]
+        ports += ["*=" + settings.any_port.name] if settings.any_port else []
+        LOGGER.info("alg: treats servers' ports %s", " ".join(ports) or "none")
+        for text in ctx.options.mode:
+            mode = mode_specs.ProxyMode.parse(text)
+            if not isinstance(mode, mode_specs.ReverseMode) or mode.scheme not in ("tcp", "tls"):
+                continue
+            if settings.treatment(port := mode.address[1]) is None:
+                LOGGER.info("alg: no plugin for %s; if that is FTP: --set alg_plugins=%d=ftp", text, port)
 
     def done(self) -> None:
         """Nothing listens any more."""
@@ -172,6 +187,8 @@ class Gateway:
     @command.command("alg.sessions")
     def list_sessions(self) -> Sequence[str]:
         """List the open sessions: name, client, server, related flows that are open, pending leases."""
+        if not self.sessions.open:
+            return ["no session is open"]  # mitmproxy's own viewer fails at an empty list
         return [
             "{}  {} -> {}  {} related, {} pending".format(*session.describe())
             for session in self.sessions.open.values()
@@ -181,7 +198,7 @@ class Gateway:
     def list_leases(self) -> Sequence[str]:
         """List what is listened or watched for: session, kind, what leads where, for whom."""
         leases = (lease for session in self.sessions.open.values() for lease in session.leases)
-        return ["{}  {}  {}  for {}".format(*lease.describe()) for lease in leases]
+        return ["{}  {}  {}  for {}".format(*lease.describe()) for lease in leases] or ["no lease is pending"]
 
     @command.command("alg.explain")
     def explain(self, flows: Sequence[flow.Flow]) -> Sequence[str]:

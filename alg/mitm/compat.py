@@ -30,6 +30,7 @@ from alg.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from mitmproxy.addons.proxyserver import Proxyserver
+    from mitmproxy.optmanager import OptManager
 
 __all__ = [
     "SSL",
@@ -134,6 +135,11 @@ def version_warning(version: str = mitmproxy.version.VERSION) -> str | None:
         return None
     oldest = ".".join(map(str, OLDEST))
     return f"mitmproxy {version} was never tried with alg; known to work are {oldest} and later, below {NEXT_MAJOR}"
+
+
+def deferred_options(options: OptManager) -> list[str]:
+    """The names of options that were set and that nobody has declared."""
+    return list(getattr(options, "deferred", ()))
 
 
 # Connections and their handlers.

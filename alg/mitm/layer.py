@@ -17,6 +17,7 @@ from alg.core.commands import (
     Command,
     ConnectUpstream,
     DialBinding,
+    NameBinding,
     OpenBinding,
     Report,
     ReportRewrite,
@@ -186,6 +187,9 @@ class FlowLayer(MessagesLayer):
             yield from self._finish()
 
     def _on_lost(self, side: Side, error: ConnectError) -> Commands:
+        if self._machine is None and not any(self.counts.values()):
+            yield from self._break()  # as a data connection is that nobody needed
+            return
         if self._machine is not None and not self._machine.ended:
             yield from self._receive(ConnectionLost(side, error))
         else:
@@ -257,6 +261,8 @@ class FlowLayer(MessagesLayer):
                 given += yield from self._open_binding(command)
             elif isinstance(command, CloseBinding):
                 self.session.close_binding(command.number)
+            elif isinstance(command, NameBinding):
+                self.session.name_binding(command)
             elif isinstance(command, DialBinding):
                 self.session.dial_binding(command.number)
             elif isinstance(command, StartTls):

@@ -59,10 +59,9 @@ class MitmLease:
         except BindError:
             self._stop()
             raise
-        lifetime = min(expectation.lifetime, self.session.services.settings.lifetime or expectation.lifetime)
         loop = asyncio.get_running_loop()
         self.lease.start(loop.time())
-        self._timer = loop.call_later(lifetime, self._expire)
+        self._timer = loop.call_later(expectation.lifetime, self._expire)
         return self.endpoints
 
     def _told_instead(self, target: Endpoint) -> Endpoint:

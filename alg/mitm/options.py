@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Optional
@@ -11,6 +12,7 @@ from mitmproxy.optmanager import OptManager
 
 from alg.core.errors import ConfigError
 from alg.core.model import DEFAULT_PORTS, Side
+from alg.mitm import compat
 from alg.mitm.settings import (
     Common,
     MitmSettings,
@@ -83,6 +85,16 @@ def declare(loader: Loader) -> None:
         loader.add_option(each.name, each.kind, each.default, each.help, each.choices)  # type: ignore[arg-type]
 
 
+def unknown(options: OptManager) -> list[str]:
+    """What was set under `alg_` and is none of ours: mitmproxy takes that for an option of a script that is yet to come."""
+    lines = []
+    for name in compat.deferred_options(options):
+        if name.startswith("alg_"):
+            near = difflib.get_close_matches(name, [each.name for each in OPTIONS], n=1)
+            lines.append(f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else ""))
+    return lines
+
+
 def parse(options: OptManager, registry: Registry) -> MitmSettings:
     """Make settings of the options.
 
@@ -104,9 +116,14 @@ def parse(options: OptManager, registry: Registry) -> MitmSettings:
         ports=parse_option_ports(options.alg_data_ports),
     )
     chosen = [parse_choice(text, registry) for text in options.alg_plugins]
-    names = sorted({*registry.names(), *(registry.find(scheme).name for _, scheme in chosen)})
-    if unknown := [name for name in tables if name not in names]:
-        raise ConfigError(f"alg_config: there is no plugin {unknown[0]!r}; known are {', '.join(names)}")
+    names = sorted({registry.find(name).name for name in (*registry.names(), *(scheme for _, scheme in chosen))})
+    for name in tables:
+        if name in names:
+            continue
+        if name in registry.names():
+            own = registry.find(name).name
+            raise ConfigError(f"alg_config: {name} is {own} under TLS; write [{own}.options] and the like")
+        raise ConfigError(f"alg_config: there is no plugin {name!r}; known are {', '.join(names)}")
     schemes: dict[int | None, str] = dict(chosen or well_known_ports(registry).items())
     by_port: dict[int | None, Treatment] = {
         port: make_treatment(scheme, registry, tables.get(registry.find(scheme).name, PluginTable()), common)

@@ -10,7 +10,7 @@ from mitmproxy.connection import Server
 from mitmproxy.tcp import TCPFlow, TCPMessage
 
 from alg.core.addresses import Address
-from alg.core.commands import OpenBinding, Record
+from alg.core.commands import NameBinding, OpenBinding, Record
 from alg.core.errors import AlgError
 from alg.core.events import BindingOpened, CommandFailed
 from alg.core.flow import FlowMachine
@@ -45,6 +45,9 @@ class FlowOwner(Protocol):
     def close_binding(self, number: int) -> None:
         """Stop listening."""
 
+    def name_binding(self, command: NameBinding) -> None:
+        """Show what the flow through a binding is for."""
+
     def dial_binding(self, number: int) -> None:
         """Dial both legs of a binding."""
 
@@ -76,8 +79,8 @@ class LeaseOwner(FlowOwner, Protocol):
     def local_address(self, side: Side, target: Endpoint) -> Address | None:
         """Where a related flow on that side is dialled from."""
 
-    def claim(self, layer: FlowLayer) -> None:
-        """A related flow begins: show whose it is."""
+    def claim(self, layer: FlowLayer, number: int) -> None:
+        """A related flow begins, through the binding of that number: show whose it is, and what for."""
 
     def name_server(self, server: Server) -> None:
         """Have a data channel's server be verified by the name of the control channel's."""

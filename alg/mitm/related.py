@@ -28,7 +28,7 @@ def related_layer(context: Context, session: LeaseOwner, lease: Lease, asker: Fl
         covered=tuple(side for side in Side if lease.expectation.plan(side).tls),
         on_closed=lambda closed: session.tell_related_over(asker, lease.number, closed.outcome),
     )
-    session.claim(layer)
+    session.claim(layer, lease.number)
     return layer
 
 

@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Coroutine
+from dataclasses import replace
 
 from alg.core.addresses import Address
 from alg.core.model import Endpoint, PortRange
@@ -47,6 +48,11 @@ class Services:
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: list[Endpoint] = []
         """mitmproxy's own listeners, as the gate knows them."""
+
+    def configure(self, settings: MitmSettings) -> None:
+        """Take new settings: they hold for what begins from now on."""
+        self.settings = settings
+        self.gate.limits = replace(settings.limits.leases, lifetime=settings.lifetime)
 
     def port_pool(self, address: Address, ports: PortRange) -> PortPool:
         """The pool of a range at one local address."""

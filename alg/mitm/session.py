@@ -15,7 +15,7 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.tcp import TCPFlow
 
 from alg.core.addresses import Address, is_this_host
-from alg.core.commands import OpenBinding, Record, Report, ReportRewrite
+from alg.core.commands import NameBinding, OpenBinding, Record, Report, ReportRewrite
 from alg.core.errors import AlgError, BindError, ConnectError
 from alg.core.events import BindingOpened, CommandFailed
 from alg.core.flow import FlowMachine
@@ -69,6 +69,10 @@ class MitmSession:
         self._told: dict[str, int] = {}
         self._over = False
         self._last_related: TCPFlow | None = None
+        self._related: dict[int, TCPFlow] = {}
+        """The newest flow through each binding, until the next binding is opened."""
+        self._names: dict[int, NameBinding] = {}
+        """What flows that have not come yet are for."""
 
     @property
     def name(self) -> str:
@@ -110,13 +114,27 @@ class MitmSession:
         """That of the control channel, as vsftpd and ProFTPD demand on data channels."""
         return self.master.tls_session if self.master is not None and layer is not self.master else None
 
-    def claim(self, layer: FlowLayer) -> None:
-        """A related flow begins: show whose it is."""
+    def claim(self, layer: FlowLayer, number: int) -> None:
+        """A related flow begins, through the binding of that number: show whose it is, and what for."""
         layer.flow.metadata["alg"] = self._metadata("data" if layer.plugin is None else "related")
         layer.flow.comment = f"{self.name} {layer.flow.metadata['alg']['role']}"
+        self._related[number] = layer.flow
+        if (name := self._names.pop(number, None)) is not None:
+            self.name_binding(name)
         self.flows.add(layer)
         self.services.layers[layer.context.client.id] = layer
         self.write("flow_open", layer.name)
+
+    def name_binding(self, command: NameBinding) -> None:
+        """Show what the flow through a binding is for, whether it has come or not: by then whoever looks can choose."""
+        flow = self._related.get(command.number)
+        if flow is None:
+            self._names[command.number] = command
+            return
+        flow.metadata["alg"] |= {
+            key: str(value) if isinstance(value, Endpoint) else value for key, value in command.fields.items()
+        }
+        self._comment(flow, f"{self.name} {command.words}", first=True)
 
     def name_server(self, server: Server) -> None:
         """Have a data channel's server be verified by the name of the control channel's."""
@@ -136,6 +154,8 @@ class MitmSession:
         if len(self.flows) > limit:
             error = BindError(f"{len(self.flows) - 1} related flows are open, the limit", reason="too_many_flows")
             return CommandFailed(command.number, error)
+        self._related.clear()
+        self._names.clear()
         opened = MitmLease(self, lease, layer)
         try:
             endpoints = await opened.open()

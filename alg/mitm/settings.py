@@ -110,7 +110,9 @@ def parse_choice(text: str, registry: Registry) -> tuple[int | None, str]:
     """
     port, equals, scheme = text.partition("=")
     if not equals or not scheme or not (port == "*" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
-        raise ConfigError(f"alg_plugins: {text!r} is not PORT=PLUGIN; write e.g. 2121=ftp, or *=module:Class")
+        raise ConfigError(
+            f"alg_plugins: {text!r} is not PORT=PLUGIN; write the port of the server, e.g. 2100=ftp, or *=module:Class"
+        )
     registry.find(scheme)
     return (None if port == "*" else int(port)), scheme
 
@@ -144,7 +146,11 @@ def make_treatment(scheme: str, registry: Registry, table: PluginTable, common: 
     """
     plugin = registry.find(scheme)
     sides = {Side.CLIENT: table.client, Side.SERVER: table.server}
-    config = plugin_config(plugin, table.options)
+    try:
+        config = plugin_config(plugin, table.options)
+    except ConfigError as error:
+        lines = [f"alg_config: {plugin.name}.{line}" for line in str(error).splitlines()]
+        raise ConfigError("\n".join(lines)) from None
     if needed := make_plugin(plugin, config).needs():
         names = ", ".join(sorted(need.value for need in needed))
         raise ConfigError(f"plugin {plugin.name} needs what cannot be done in mitmproxy: {names}; see its options")

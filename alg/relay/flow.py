@@ -276,6 +276,7 @@ class RelayedFlow(Carrier):
         return self._machine.receive(event, self._loop.time()) if self._machine else []
 
     def _execute_on_legs(self, command: Command) -> None:
+        # What a related flow is for (`NameBinding`) is told to a person elsewhere: its plugin writes a record of it.
         if isinstance(command, SendEof):
             self._side_ended(command.side.other)
         elif isinstance(command, Splice):

@@ -231,7 +231,7 @@ class Data:
     ) -> bytes:
         """Have the host open what both sides are told; return the reply to the client. None: that side connects to us."""
         try:
-            self._binding = await self._expect(connection, client, server)
+            self._binding = connection.binding = await self._expect(connection, client, server)
         except BindError:  # recorded by `expect`, as is the next, in words that the client shall not read
             raise _RefusedError(wire.format_reply(425, _NO_PORT)) from None
         except PolicyError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from alg.plugin import Flow, Outcome, TlsInfo
+from alg.plugin import Binding, Flow, Outcome, TlsInfo
 from alg_ftp import wire
 
 _UPLOADS = frozenset(("STOR", "STOU", "APPE"))
@@ -28,6 +28,7 @@ class DataConnection:
 
     client_verb: str
     server_verb: str
+    binding: Binding | None = None
     outcome: Outcome | None = None
     transfer: Transfer | None = None
 
@@ -98,11 +99,19 @@ class Transfers:
         transfer = Transfer(command, self._full_path(argument), self._flow.now, self._binary, self._agreed)
         if self._agreed is not None:
             self._agreed.transfer = transfer
+            self._name(self._agreed, transfer)
             self._agreed = None
         self._open.append(transfer)
         if len(self._open) > _MOST_OPEN:
             self._record(self._open[0])
         return transfer
+
+    def _name(self, connection: DataConnection, transfer: Transfer) -> None:
+        """Say what the data connection is for."""
+        assert connection.binding is not None, "it was agreed on"
+        verb, path = transfer.command.verb, transfer.path
+        fields: dict[str, str | int] = {"user": self._user, "command": verb, "path": path}
+        connection.binding.name(f"{verb} {path[:_LONGEST]!a}", {**fields, "upload": int(verb in _UPLOADS)})
 
     def _full_path(self, argument: str) -> str:
         if self._folder is None:

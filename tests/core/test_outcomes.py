@@ -10,7 +10,18 @@ from alg.core.flow import FlowMachine
 from alg.core.model import Expectation
 from alg.core.outcomes import Outcomes
 from alg.core.session import Lease
-from alg.plugin import BindError, Binding, ConnectError, Outcome, PluginError, Side, Stream
+from alg.plugin import (
+    BindError,
+    Binding,
+    ConnectError,
+    Endpoint,
+    Outcome,
+    PluginError,
+    Side,
+    Stream,
+    StreamPlugin,
+)
+from alg.testing import Playbook
 from tests.machines import CLIENT, FROM_CLIENT, OPENED, TARGET, Echo, aborted, make_machine, started
 
 OUTCOME = Outcome(7, 8, 1.5)
@@ -239,3 +250,21 @@ def test_an_end_that_is_told_while_the_flow_waits() -> None:
     assert machine.receive(RelatedEnded(1, OUTCOME)) == [Report("over", "7 bytes", {})]
     assert not machine.wants_data(Side.CLIENT)
     assert not any(isinstance(command, Abort) for command in machine.receive(BindingOpened(2, OPENED)))
+
+
+def test_naming_a_binding_after_the_end_goes_nowhere() -> None:
+    """As all else that is asked for then."""
+
+    class NamingPlugin(StreamPlugin[None]):
+        name = "naming"
+
+        async def from_client(self, stream: Stream) -> None:
+            binding = await self.flow.expect(Side.CLIENT, Endpoint.parse("10.77.2.2", 5000))
+            binding.name("before")
+            self.flow.close()
+            binding.name("after")
+
+        async def from_server(self, stream: Stream) -> None:
+            await stream.read_exactly(1)
+
+    assert Playbook(NamingPlugin).names == {1: "before"}

@@ -157,13 +157,23 @@ def test_a_lease_dies_with_its_session(side: Side) -> None:
         assert not talk.leases
 
 
-@pytest.mark.parametrize("limit", [each.name for each in dataclasses.fields(LeaseLimits)])
+@pytest.mark.parametrize("limit", ["per_session", "per_client", "in_all"])
 def test_leases_are_capped(limit: str) -> None:
     """Per session, per client and in all: at the limit, and one above."""
     talk = Playbook(AskPlugin, limits=dataclasses.replace(LeaseLimits(), **{limit: 3}))
     talk.client(b"10.77.1.2 5000\n" * 4)
     assert len(talk.leases) == 3
     assert talk.to_client == b"too_many_leases\n"
+
+
+@pytest.mark.parametrize(("longest", "lasts"), [(None, 60), (61, 60), (60, 60), (59, 59)])
+def test_a_lease_lasts_no_longer_than_is_allowed(longest: float | None, lasts: float) -> None:
+    """Whatever its plugin asks for; who is asked to listen, and the record, know of it."""
+    talk = Playbook(AskPlugin, limits=LeaseLimits(lifetime=longest))
+    talk.client(b"10.77.1.2 5000\n")
+    assert talk.expectations[0].lifetime == lasts
+    assert talk.leases[0].deadline == lasts
+    assert talk.records[0].fields["lifetime"] == str(lasts)
 
 
 @both_sides

@@ -186,6 +186,8 @@ class Watcher:
     def __init__(self) -> None:
         self.flows: list[TCPFlow] = []
         self.ended: list[TCPFlow] = []
+        self.comments: list[str] = []
+        """Those of flows when they ended."""
 
     def tcp_start(self, flow: TCPFlow) -> None:
         """A flow begins."""
@@ -194,6 +196,7 @@ class Watcher:
     def tcp_end(self, flow: TCPFlow) -> None:
         """A flow has ended well."""
         self.ended.append(flow)
+        self.comments.append(flow.comment)
 
 
 REGISTRY = Registry()

@@ -18,7 +18,7 @@ def test_commands(run: Run) -> None:
     async def work() -> None:
         async with proxying() as mitm:
             call = mitm.master.commands.call
-            assert call("alg.sessions") == []
+            assert (call("alg.sessions"), call("alg.leases")) == (["no session is open"], ["no lease is pending"])
             client, server = await greet(mitm)
             port = await passive(client, server, 40000)
             client_port = client.writer.get_extra_info("sockname")[1]

@@ -66,7 +66,16 @@ def test_passive_download(run: Run) -> None:
             assert control.comment.startswith("ftp#1 control\nrewrite 227 127.0.0.1:")
             assert control.metadata["alg"]["role"] == "control"
             assert [message.content for message in data.messages] == [b"some data"]
-            assert data.metadata["alg"] | {"session": 1} == {"protocol": "ftp", "session": 1, "role": "data"}
+            assert data.metadata["alg"] == {
+                "protocol": "ftp",
+                "session": 1,
+                "role": "data",
+                "user": "",
+                "command": "RETR",
+                "path": "file",
+                "upload": 0,
+            }
+            assert mitm.watcher.comments[-1].startswith("ftp#1 RETR 'file'")  # as it was at the end: so it is saved
             assert "0 bytes up, 9 bytes down" in data.comment
             assert data.comment.startswith("ftp#1 '' RETR 'file': 9 bytes in ")
             assert mitm.watcher.ended == [data]

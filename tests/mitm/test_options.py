@@ -72,7 +72,7 @@ def test_keep_all_data() -> None:
     [
         (
             {"alg_plugins": ["ftp"]},
-            "alg: alg_plugins: 'ftp' is not PORT=PLUGIN; write e.g. 2121=ftp, or *=module:Class",
+            "alg: alg_plugins: 'ftp' is not PORT=PLUGIN; write the port of the server, e.g. 2100=ftp, or *=module:Class",
         ),
         ({"alg_plugins": ["0=ftp"]}, "is not PORT=PLUGIN"),
         ({"alg_plugins": ["65536=ftp"]}, "is not PORT=PLUGIN"),
@@ -120,7 +120,7 @@ def test_a_table_for_a_plugin_that_is_not_installed(tmp_path: Path) -> None:
     assert treatment is not None
     assert treatment.targets[Side.CLIENT].min_port == 500
     path.write_text('["tests.mitm.test_plugins:CallPlugin".client]\nmin_port = 500\n')
-    assert "known are call, ftp, ftps, tcp, tls" in refused(alg_config=str(path), alg_plugins=[plugin])
+    assert "known are call, ftp, tcp" in refused(alg_config=str(path), alg_plugins=[plugin])
 
 
 def test_the_file_of_the_readme(tmp_path: Path) -> None:
@@ -137,8 +137,9 @@ def test_the_file_of_the_readme(tmp_path: Path) -> None:
         ("[ftp.options\n", "is no TOML"),
         ("[ftp.option]\nprofiles = []\n", "ftp.option: unknown key; did you mean options?"),
         ("[ftp.client]\nadvertize = '10.0.0.1'\n", "ftp.client.advertize: unknown key; did you mean advertise?"),
-        ("[ftp.options]\nprofile = []\n", "options.profile: unknown key; did you mean profiles?"),
-        ("[sip.options]\n", "there is no plugin 'sip'"),
+        ("[ftp.options]\nprofile = []\n", "alg_config: ftp.options.profile: unknown key; did you mean profiles?"),
+        ("[sip.options]\n", "there is no plugin 'sip'; known are ftp, tcp"),
+        ("[ftps.options]\n", "ftps is ftp under TLS; write [ftp.options]"),
         ("[ftp.options]\nccc = true\n", "plugin ftp needs what cannot be done in mitmproxy: stop_tls"),
     ],
 )
@@ -168,6 +169,15 @@ def test_rewriting_for_clients_of_a_proxy_is_warned_of(caplog: pytest.LogCapture
         assert caplog.text == ""
         context.configure(gateway, mode=["socks5@1080"], alg_policy="rewrite")
         assert "set alg_policy=auto" in caplog.text
+
+
+def test_an_option_that_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
+    """mitmproxy would wait for somebody to declare it: a misspelt policy would be none."""
+    gateway = Gateway(REGISTRY)
+    with caplog.at_level(logging.ERROR), loaded(gateway) as context:
+        context.options.set("alg_confg=x", defer=True)
+        gateway.running()
+    assert "there is no option alg_confg; did you mean alg_config?" in caplog.text
 
 
 def test_lazy_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

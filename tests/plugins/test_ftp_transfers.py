@@ -239,3 +239,24 @@ def test_a_transfer_is_recorded_where_the_control_connection_is_lost() -> None:
     talk.lose(Side.SERVER)
     assert (transfer(talk)["bytes"], transfer(talk)["result"]) == (4096, "unknown")
     assert isinstance(talk.error, AlgError)
+
+
+def test_a_data_connection_is_named_after_its_command() -> None:
+    """As soon as that is known, once, and never after one that comes without a data connection of its own."""
+    talk = talking()
+    number = passive(talk)
+    ask(talk, "SIZE file", "213 3")
+    assert talk.names == {}
+    ask(talk, "RETR file", "150 opening")
+    assert talk.names == {number: "RETR 'file'"}
+    ask(talk, "RETR other", "425 no data connection")
+    assert talk.names == {number: "RETR 'file'"}
+
+
+def test_the_name_of_a_data_connection_is_fit_for_a_line() -> None:
+    """Whatever the client says."""
+    talk = talking()
+    number = passive(talk)
+    talk.client(b"STOR \xff" + b"x" * 100 + b"\r\n")
+    assert talk.names[number].isprintable()
+    assert len(talk.names[number]) < 60
