@@ -39,7 +39,9 @@ class Stream:
         return endpoint_of(self.writer.get_extra_info("peername"))
 
     def drop(self) -> None:
-        """Close it with a reset."""
+        """Close it with a reset, unless it is being closed already."""
+        if self.writer.is_closing():
+            return
         sock = self.writer.get_extra_info("socket")
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, compat.RESET_ON_CLOSE)
@@ -184,9 +186,10 @@ class MitmLease:
             await self.session.services.run_related(self, streams)
         except AlgError as error:
             self.session.write(error.reason, f"{self.lease.expectation.describe(self.endpoints)}: {error}")
-            for stream in streams.values():
-                stream.drop()
             self.session.tell_related_over(self.asker, self.lease.number, None)
+        finally:
+            for stream in streams.values():
+                stream.drop()  # also that of a server which a flow that was killed at once has never taken
 
     async def _dial(self, side: Side) -> Stream:
         plan = self.lease.expectation.plan(side)

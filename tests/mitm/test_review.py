@@ -1,0 +1,51 @@
+"""What goes wrong at the edges: flows that are killed or time out, leases whose session ended meanwhile, addons that meddle."""
+
+from __future__ import annotations
+
+import pytest
+from mitmproxy.connection import Client
+from mitmproxy.tcp import TCPFlow
+
+from tests.mitm.conftest import Run
+from tests.mitm.rig import Peer, proxying
+from tests.mitm.test_ftp import greet
+
+
+async def active(client: Peer, server: Peer, port: int) -> int:
+    """PORT; the port that the server is told."""
+    client.say(b"PORT 127,0,0,1,%d,%d\r\n" % divmod(port, 256))
+    high, low = (int(number) for number in (await server.line()).strip().split(b",")[-2:])
+    return high * 256 + low
+
+
+class KillsData:
+    """Kills data channels as soon as they begin."""
+
+    def __init__(self, hook: str) -> None:
+        setattr(self, hook, getattr(self, f"_{hook}"))
+        self._seen = 0
+
+    def _client_connected(self, client: Client) -> None:
+        self._seen += 1
+        if self._seen > 1:
+            client.error = "killed"
+
+    def _tcp_start(self, flow: TCPFlow) -> None:
+        self._seen += 1
+        if self._seen > 1:
+            flow.kill()
+
+
+@pytest.mark.parametrize("hook", ["client_connected", "tcp_start"])
+def test_both_legs_of_a_killed_data_channel_end(run: Run, hook: str) -> None:
+    """Also the server's, which had come to us before."""
+
+    async def work() -> None:
+        async with proxying(addons=(KillsData(hook),)) as mitm:
+            client, server = await greet(mitm)
+            listener = await mitm.listen()
+            sender = await mitm.connect(await active(client, server, listener.port))
+            assert await (await listener.accept()).until_cut() == b""
+            assert await sender.until_cut() == b""
+
+    run(work())
