@@ -195,6 +195,8 @@ class MitmSession:
         reason = "session_close" if layer is self.master else "flow_close"
         message = f"{layer.name} ended after {seconds:.3f} s, {up} bytes up, {down} bytes down{cause}"
         self.write(reason if lost or error is None else error.reason, message)
+        if self._over and self.core is not None:
+            self.core.close()  # also what nobody was asked to listen for any more
         if self._over and not self.flows:
             self.services.session_ended(self)
 

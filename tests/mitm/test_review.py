@@ -49,3 +49,28 @@ def test_both_legs_of_a_killed_data_channel_end(run: Run, hook: str) -> None:
             assert await sender.until_cut() == b""
 
     run(work())
+
+
+class KillsReply:
+    """Kills the flow at a 200."""
+
+    def tcp_message(self, flow: TCPFlow) -> None:
+        """As a user's script would."""
+        if flow.messages[-1].content.startswith(b"200"):
+            flow.kill()
+
+
+def test_leases_that_were_never_opened_are_given_back(run: Run) -> None:
+    """A session that ends before its plugin's wish is carried out; its client has all its leases again."""
+
+    async def work() -> None:
+        async with proxying(addons=(KillsReply(),)) as mitm:
+            client, server = await greet(mitm)
+            client.say(b"NOOP\r\nPASV\r\n")
+            await server.hear(b"NOOP\r\nPASV\r\n")
+            server.say(b"200 ok\r\n227 Entering Passive Mode (127,0,0,1,200,1).\r\n")
+            await client.until_cut()
+            await mitm.until("killed")
+            assert mitm.gateway.services.gate.pending_leases == 0
+
+    run(work())
