@@ -136,7 +136,7 @@ class LegsLayer(Layer, ABC):
                 yield from self._finish()
             return
         if is_end and compat.was_reset(compat.handler_of(self.context.client), event.connection):
-            error = ConnectError(f"the {side.value} is gone: connection reset", reason=f"{side.value}_lost")
+            error = ConnectError(f"the {side.value} is gone: reset, or idle for too long", reason=f"{side.value}_lost")
             yield from self._on_lost(side, error)
         elif side in self._tunnels:
             if side is Side.SERVER and self._tunnels[side].tls is None and not is_end:

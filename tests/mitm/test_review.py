@@ -8,7 +8,7 @@ from mitmproxy.tcp import TCPFlow
 
 from tests.mitm.conftest import Run
 from tests.mitm.rig import Peer, proxying
-from tests.mitm.test_ftp import greet
+from tests.mitm.test_ftp import greet, passive
 
 
 async def active(client: Peer, server: Peer, port: int) -> int:
@@ -47,6 +47,42 @@ def test_both_legs_of_a_killed_data_channel_end(run: Run, hook: str) -> None:
             sender = await mitm.connect(await active(client, server, listener.port))
             assert await (await listener.accept()).until_cut() == b""
             assert await sender.until_cut() == b""
+
+    run(work())
+
+
+def test_idle_data_channel_is_no_complete_one(run: Run) -> None:
+    """mitmproxy closes what is idle; whoever receives must not take that for the end of the file."""
+
+    async def work() -> None:
+        async with proxying() as mitm:
+            client, server = await greet(mitm)
+            data = await mitm.listen()
+            sender = await mitm.connect(await passive(client, server, data.port))
+            receiver = await data.accept()
+            sender.say(b"half of")
+            await receiver.hear(b"half of")
+            connections = mitm.master.addons.get("proxyserver").connections
+            await connections[mitm.flows[1].client_conn.id].on_timeout()
+            with pytest.raises(ConnectionError):
+                await receiver.rest()
+
+    run(work())
+
+
+def test_a_timed_out_flow_is_shown_as_over(run: Run) -> None:
+    """Whoever watches flows hears of the end, and it is no live flow any more."""
+
+    async def work() -> None:
+        async with proxying() as mitm:
+            client, server = await greet(mitm)
+            connections = mitm.master.addons.get("proxyserver").connections
+            await connections[mitm.flows[0].client_conn.id].on_timeout()
+            await client.until_cut()
+            await server.until_cut()
+            server.close()
+            await mitm.until("session_close")
+            assert not mitm.flows[0].live
 
     run(work())
 
