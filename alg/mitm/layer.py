@@ -145,6 +145,7 @@ class FlowLayer(MessagesLayer):
     def _on_data(self, side: Side, data: bytes) -> Commands:
         self.counts[side] += len(data)
         self.session.active()
+        self._refuse_killed()
         if side in self._opaque:
             shown = self._preview.limit is None or self.counts[side] - len(data) < self._preview.limit
             yield from self._send(side.other, data) if shown else self._write(side.other, data)
@@ -155,6 +156,7 @@ class FlowLayer(MessagesLayer):
                 raise ProtocolError(f"the {side.value} says too much ahead", reason="too_much_ahead")
 
     def _on_end(self, side: Side, *, truncated: bool) -> Commands:
+        self._refuse_killed()
         if self._machine is not None and side not in self._opaque:
             yield from self._receive(EofReceived(side))
         else:

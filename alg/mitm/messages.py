@@ -42,6 +42,9 @@ class MessagesLayer(LegsLayer):
             raise PolicyError(
                 f"an addon failed in {hook.name}: nothing passes that nobody judged", reason="hook_failed"
             )
+        self._refuse_killed()
+
+    def _refuse_killed(self) -> None:
         if self.flow.error is not None and self.flow.error.msg == Error.KILLED_MESSAGE and self.error is None:
             raise PolicyError("the flow was killed", reason="killed")
 

@@ -7,7 +7,7 @@ from mitmproxy.connection import Client
 from mitmproxy.tcp import TCPFlow
 
 from tests.mitm.conftest import Run
-from tests.mitm.rig import Peer, proxying
+from tests.mitm.rig import Mitm, Peer, proxying
 from tests.mitm.test_ftp import greet, passive
 
 
@@ -16,6 +16,16 @@ async def active(client: Peer, server: Peer, port: int) -> int:
     client.say(b"PORT 127,0,0,1,%d,%d\r\n" % divmod(port, 256))
     high, low = (int(number) for number in (await server.line()).strip().split(b",")[-2:])
     return high * 256 + low
+
+
+async def download(mitm: Mitm, client: Peer, server: Peer) -> tuple[Peer, Peer]:
+    """Both ends of a passive data channel on which something has passed: the server's, the client's."""
+    data = await mitm.listen()
+    receiver = await mitm.connect(await passive(client, server, data.port))
+    sender = await data.accept()
+    sender.say(b"half of")
+    await receiver.hear(b"half of")
+    return sender, receiver
 
 
 class KillsData:
@@ -47,6 +57,21 @@ def test_both_legs_of_a_killed_data_channel_end(run: Run, hook: str) -> None:
             sender = await mitm.connect(await active(client, server, listener.port))
             assert await (await listener.accept()).until_cut() == b""
             assert await sender.until_cut() == b""
+
+    run(work())
+
+
+def test_killed_by_hand(run: Run) -> None:
+    """A person kills a data channel of which nothing is shown any more: nothing passes from there on."""
+
+    async def work() -> None:
+        async with proxying(options={"alg_data_preview": 1}) as mitm:
+            client, server = await greet(mitm)
+            sender, receiver = await download(mitm, client, server)
+            mitm.flows[1].kill()
+            sender.say(b" more")
+            with pytest.raises(ConnectionError):
+                await receiver.rest()
 
     run(work())
 
