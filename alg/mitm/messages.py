@@ -31,6 +31,8 @@ class MessagesLayer(LegsLayer):
         message = TCPMessage(side is Side.SERVER, data)
         self.flow.messages.append(message)
         yield from self._trigger(compat.TcpMessageHook(self.flow))
+        if not isinstance(message.content, bytes):
+            raise PolicyError(f"an addon left {type(message.content).__name__}, not bytes", reason="hook_failed")
         if message.content:
             yield from self._write(side, message.content)
 

@@ -135,3 +135,25 @@ def test_leases_that_were_never_opened_are_given_back(run: Run) -> None:
             assert mitm.gateway.services.gate.pending_leases == 0
 
     run(work())
+
+
+class Texter:
+    """Sets a message to what is no bytes."""
+
+    def tcp_message(self, flow: TCPFlow) -> None:
+        """As a user's script would, by mistake."""
+        if flow.messages[-1].content.startswith(b"SITE"):
+            flow.messages[-1].content = "SITE"  # type: ignore[assignment]
+
+
+def test_a_message_that_is_no_bytes_ends_the_session(run: Run) -> None:
+    """It is not left out in silence."""
+
+    async def work() -> None:
+        async with proxying(addons=(Texter(),)) as mitm:
+            client, server = await greet(mitm)
+            client.say(b"SITE x\r\nNOOP\r\n")
+            assert await server.until_cut() == b""
+            await mitm.until("hook_failed")
+
+    run(work())
