@@ -196,6 +196,8 @@ class FlowLayer(MessagesLayer):
                 yield from self._refuse(error) if side is Side.SERVER else self._abort(error)
             elif not self._shaking:
                 yield from self._begin()
+            elif side is Side.CLIENT:  # no addon asked for the server's handshake first
+                yield from self._begin_with_server()
         elif side is Side.SERVER and self._promised:
             assert self._machine is not None
             self._promised = False

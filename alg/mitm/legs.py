@@ -193,7 +193,8 @@ class LegsLayer(Layer, ABC):
     def _begin_with_server(self) -> Commands:
         """The client has said which name it wants, or cannot wait any longer: the server's handshake begins."""
         tunnel = self._tunnels.get(Side.SERVER)
-        if tunnel is not None and tunnel.tls is None and not tunnel.failed:
+        if tunnel is not None and tunnel.waits and not tunnel.failed:
+            tunnel.waits = False
             yield from self._through(Side.SERVER, events.Start())
 
     @property

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from mitmproxy.connection import Client
 from mitmproxy.tcp import TCPFlow
+from mitmproxy.tls import ClientHelloData
 
 from tests.mitm.conftest import Run
 from tests.mitm.rig import Mitm, Peer, proxying
 from tests.mitm.test_ftp import greet, passive
+from tests.mitm.tls_rig import covering
+from tests.relay.peers import Peer as RawPeer
+from tests.relay.tls_peer import TlsPeer
 
 
 async def active(client: Peer, server: Peer, port: int) -> int:
@@ -143,7 +149,7 @@ class Texter:
     def tcp_message(self, flow: TCPFlow) -> None:
         """As a user's script would, by mistake."""
         if flow.messages[-1].content.startswith(b"SITE"):
-            flow.messages[-1].content = "SITE"  # type: ignore[assignment]
+            flow.messages[-1].content = "SITE"
 
 
 def test_a_message_that_is_no_bytes_ends_the_session(run: Run) -> None:
@@ -155,5 +161,29 @@ def test_a_message_that_is_no_bytes_ends_the_session(run: Run) -> None:
             client.say(b"SITE x\r\nNOOP\r\n")
             assert await server.until_cut() == b""
             await mitm.until("hook_failed")
+
+    run(work())
+
+
+class ClientFirst:
+    """Does not want the server's certificate for the client's."""
+
+    def tls_clienthello(self, data: ClientHelloData) -> None:
+        """As a user's script may."""
+        data.establish_server_tls_first = False
+
+
+def test_implicit_without_the_servers_certificate(run: Run, tmp_path: Path) -> None:
+    """The server's handshake begins when the client's is done."""
+
+    async def work() -> None:
+        async with covering(tmp_path) as rig:
+            rig.mitm.master.addons.add(ClientFirst())
+            rig.mitm.master.options.update(alg_plugins=[f"{rig.host.endpoint.port}=ftps"])
+            near = await RawPeer.connect(rig.at)
+            far = await rig.host.accept()
+            with await TlsPeer.cover(near) as client, await TlsPeer.serve(far) as server:
+                await server.send(b"220 hello\r\n")
+                assert await client.line() == b"220 hello\r\n"
 
     run(work())
