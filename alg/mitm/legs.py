@@ -240,6 +240,8 @@ class LegsLayer(Layer, ABC):
             yield command  # a handshake that is not over is not waited for
         elif not tunnel.failed:
             yield from tunnel.say(command)
+            if tunnel.waits and isinstance(command, commands.SendData):  # for a name that is perhaps never said
+                yield from self._begin_with_server()
 
     def _send_eof(self, side: Side, *, truncated: bool = False) -> Commands:
         """Tell that side that nothing more will come; `truncated`: without saying so within TLS."""

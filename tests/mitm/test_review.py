@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,12 @@ from mitmproxy.connection import Client
 from mitmproxy.tcp import TCPFlow
 from mitmproxy.tls import ClientHelloData
 
+from alg.plugin import Side, Stream, StreamPlugin
 from tests.mitm.conftest import Run
 from tests.mitm.rig import Mitm, Peer, proxying
 from tests.mitm.test_ftp import greet, passive
 from tests.mitm.tls_rig import covering
+from tests.relay.peers import SERVER
 from tests.relay.peers import Peer as RawPeer
 from tests.relay.tls_peer import TlsPeer
 
@@ -161,6 +165,41 @@ def test_a_message_that_is_no_bytes_ends_the_session(run: Run) -> None:
             client.say(b"SITE x\r\nNOOP\r\n")
             assert await server.until_cut() == b""
             await mitm.until("hook_failed")
+
+    run(work())
+
+
+class SecuringPlugin(StreamPlugin[None]):
+    """Has the server's leg in TLS at the first line, and nobody else's."""
+
+    name = "securing"
+
+    async def from_client(self, stream: Stream) -> None:
+        """Each line passes."""
+        line = await stream.read_line(100)
+        await self.flow.start_tls(Side.SERVER)
+        stream.send(line)
+
+    async def from_server(self, stream: Stream) -> None:
+        """Nothing comes."""
+        await stream.read_line(100)
+
+
+def test_what_is_said_to_a_server_begins_its_handshake(run: Run, tmp_path: Path) -> None:
+    """It does not wait for a client's handshake that never comes."""
+
+    async def work() -> None:
+        plugins = {"alg_plugins": [f"*={__name__}:SecuringPlugin"]}
+        async with covering(tmp_path, "socks5@127.0.0.1:0", options=plugins) as rig:
+            near = await RawPeer.connect(rig.at)
+            await near.send(b"\x05\x01\x00")
+            assert await near.exactly(2) == b"\x05\x00"
+            await near.send(b"\x05\x01\x00\x01" + socket.inet_aton(SERVER) + struct.pack("!H", rig.host.endpoint.port))
+            assert (await near.exactly(10))[1] == 0
+            with near, await rig.host.accept() as far:
+                await near.send(b"hello\r\n")
+                server = await TlsPeer.serve(far)
+                assert await server.line() == b"hello\r\n"
 
     run(work())
 
