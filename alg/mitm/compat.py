@@ -179,10 +179,11 @@ def say(handler: ProxyConnectionHandler | None, conn: connection.Connection, dat
 
 
 def was_reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> bool:
-    """Whether a connection that is said to be closed was broken: mitmproxy itself takes that for an end."""
+    """Whether a connection that is said to be closed was broken, or was cut off by mitmproxy as idle: it takes both for
+    an end."""
     transport = handler.transports.get(conn) if handler else None
     reader = transport.reader if transport else None
-    return isinstance(reader, asyncio.StreamReader) and reader.exception() is not None
+    return isinstance(reader, asyncio.StreamReader) and not reader.at_eof()
 
 
 def reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> None:

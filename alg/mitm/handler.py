@@ -30,7 +30,9 @@ class Stream:
         return endpoint_of(self.writer.get_extra_info("peername"))
 
     def drop(self) -> None:
-        """Close it with a reset."""
+        """Close it with a reset, unless it is being closed already."""
+        if self.writer.is_closing():
+            return
         sock = self.writer.get_extra_info("socket")
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, compat.RESET_ON_CLOSE)

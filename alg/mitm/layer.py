@@ -146,6 +146,7 @@ class FlowLayer(MessagesLayer):
     def _on_data(self, side: Side, data: bytes) -> Commands:
         self.counts[side] += len(data)
         self.session.active()
+        self._refuse_killed()
         if side in self._opaque:
             yield from self._carry(side, data)
         else:
@@ -164,6 +165,7 @@ class FlowLayer(MessagesLayer):
             yield from self._write(side.other, data[shown:])
 
     def _on_end(self, side: Side, *, truncated: bool) -> Commands:
+        self._refuse_killed()
         if self._machine is not None and side not in self._opaque:
             yield from self._receive(EofReceived(side))
         else:
@@ -209,6 +211,8 @@ class FlowLayer(MessagesLayer):
                 yield from self._refuse(error) if side is Side.SERVER else self._abort(error)
             elif not self._shaking:
                 yield from self._begin()
+            elif side is Side.CLIENT:  # no addon asked for the server's handshake first
+                yield from self._begin_with_server()
         elif side is Side.SERVER and self._promised:
             assert self._machine is not None
             self._promised = False

@@ -169,9 +169,10 @@ class MitmLease:
             await run_related(self.session, self.lease, self.asker, streams)
         except AlgError as error:
             self.session.write(error.reason, f"{self.lease.expectation.describe(self.endpoints)}: {error}")
-            for stream in streams.values():
-                stream.drop()
             self.session.tell_related_over(self.asker, self.lease.number, None)
+        finally:
+            for stream in streams.values():
+                stream.drop()  # also that of a server which a flow that was killed at once has never taken
 
     async def _dial(self, side: Side) -> Stream:
         plan = self.lease.expectation.plan(side)

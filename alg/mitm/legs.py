@@ -136,7 +136,7 @@ class LegsLayer(Layer, ABC):
                 yield from self._finish()
             return
         if is_end and compat.was_reset(compat.handler_of(self.context.client), event.connection):
-            error = ConnectError(f"the {side.value} is gone: connection reset", reason=f"{side.value}_lost")
+            error = ConnectError(f"the {side.value} is gone: reset, or idle for too long", reason=f"{side.value}_lost")
             yield from self._on_lost(side, error)
         elif side in self._tunnels:
             if side is Side.SERVER and self._tunnels[side].tls is None and not is_end:
@@ -193,7 +193,8 @@ class LegsLayer(Layer, ABC):
     def _begin_with_server(self) -> Commands:
         """The client has said which name it wants, or cannot wait any longer: the server's handshake begins."""
         tunnel = self._tunnels.get(Side.SERVER)
-        if tunnel is not None and tunnel.tls is None and not tunnel.failed:
+        if tunnel is not None and tunnel.waits and not tunnel.failed:
+            tunnel.waits = False
             yield from self._through(Side.SERVER, events.Start())
 
     @property
@@ -239,6 +240,8 @@ class LegsLayer(Layer, ABC):
             yield command  # a handshake that is not over is not waited for
         elif not tunnel.failed:
             yield from tunnel.say(command)
+            if tunnel.waits and isinstance(command, commands.SendData):  # for a name that is perhaps never said
+                yield from self._begin_with_server()
 
     def _send_eof(self, side: Side, *, truncated: bool = False) -> Commands:
         """Tell that side that nothing more will come; `truncated`: without saying so within TLS."""

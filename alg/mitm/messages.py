@@ -31,6 +31,8 @@ class MessagesLayer(LegsLayer):
         message = TCPMessage(side is Side.SERVER, data)
         self.flow.messages.append(message)
         yield from self._trigger(compat.TcpMessageHook(self.flow))
+        if not isinstance(message.content, bytes):
+            raise PolicyError(f"an addon left {type(message.content).__name__}, not bytes", reason="hook_failed")
         if message.content:
             yield from self._write(side, message.content)
 
@@ -42,6 +44,9 @@ class MessagesLayer(LegsLayer):
             raise PolicyError(
                 f"an addon failed in {hook.name}: nothing passes that nobody judged", reason="hook_failed"
             )
+        self._refuse_killed()
+
+    def _refuse_killed(self) -> None:
         if self.flow.error is not None and self.flow.error.msg == Error.KILLED_MESSAGE and self.error is None:
             raise PolicyError("the flow was killed", reason="killed")
 

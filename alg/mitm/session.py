@@ -214,8 +214,6 @@ class MitmSession:
             self._over = True
             for number in list(self._leases):
                 self.close_binding(number)
-            if self.core is not None:
-                self.core.close()  # also what was taken and never opened
             if error is not None and not isinstance(error, ConnectError):
                 for related in list(self.flows):
                     compat.inject(Cut(related.flow, error))
@@ -225,6 +223,8 @@ class MitmSession:
         reason = "session_close" if layer is self.master else "flow_close"
         message = f"{layer.name} ended after {seconds:.3f} s, {up} bytes up, {down} bytes down{cause}"
         self.write(reason if lost or error is None else error.reason, message)
+        if self._over and self.core is not None:
+            self.core.close()  # also what nobody was asked to listen for any more
         if self._over and not self.flows:
             self._on_ended(self)
 

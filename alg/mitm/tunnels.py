@@ -91,6 +91,8 @@ class _Closing:
     _event_queue: list[events.Event]
     failed = False
     """Whether the handshake failed: nothing can be said within."""
+    waits = False
+    """Whether the handshake is to be started later."""
     _said_goodbye = False
 
     def start_tls(self) -> Commands:
@@ -130,6 +132,7 @@ class _Closing:
 
     def wait(self) -> None:
         """The handshake will be started later; keep what is said until then."""
+        self.waits = True
         self.tunnel_state = TunnelState.ESTABLISHING
 
     def silence(self) -> None:

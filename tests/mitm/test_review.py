@@ -1,0 +1,228 @@
+"""What goes wrong at the edges: flows that are killed or time out, leases whose session ended meanwhile, addons that meddle."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+from mitmproxy.connection import Client
+from mitmproxy.tcp import TCPFlow
+from mitmproxy.tls import ClientHelloData
+
+from alg.plugin import Side, Stream, StreamPlugin
+from tests.mitm.conftest import Run
+from tests.mitm.rig import Mitm, Peer, proxying
+from tests.mitm.test_ftp import greet, passive
+from tests.mitm.tls_rig import covering
+from tests.relay.peers import SERVER
+from tests.relay.peers import Peer as RawPeer
+from tests.relay.tls_peer import TlsPeer
+
+
+async def active(client: Peer, server: Peer, port: int) -> int:
+    """PORT; the port that the server is told."""
+    client.say(b"PORT 127,0,0,1,%d,%d\r\n" % divmod(port, 256))
+    high, low = (int(number) for number in (await server.line()).strip().split(b",")[-2:])
+    return high * 256 + low
+
+
+async def download(mitm: Mitm, client: Peer, server: Peer) -> tuple[Peer, Peer]:
+    """Both ends of a passive data channel on which something has passed: the server's, the client's."""
+    data = await mitm.listen()
+    receiver = await mitm.connect(await passive(client, server, data.port))
+    sender = await data.accept()
+    sender.say(b"half of")
+    await receiver.hear(b"half of")
+    return sender, receiver
+
+
+class KillsData:
+    """Kills data channels as soon as they begin."""
+
+    def __init__(self, hook: str) -> None:
+        setattr(self, hook, getattr(self, f"_{hook}"))
+        self._seen = 0
+
+    def _client_connected(self, client: Client) -> None:
+        self._seen += 1
+        if self._seen > 1:
+            client.error = "killed"
+
+    def _tcp_start(self, flow: TCPFlow) -> None:
+        self._seen += 1
+        if self._seen > 1:
+            flow.kill()
+
+
+@pytest.mark.parametrize("hook", ["client_connected", "tcp_start"])
+def test_both_legs_of_a_killed_data_channel_end(run: Run, hook: str) -> None:
+    """Also the server's, which had come to us before."""
+
+    async def work() -> None:
+        async with proxying(addons=(KillsData(hook),)) as mitm:
+            client, server = await greet(mitm)
+            listener = await mitm.listen()
+            sender = await mitm.connect(await active(client, server, listener.port))
+            assert await (await listener.accept()).until_cut() == b""
+            assert await sender.until_cut() == b""
+
+    run(work())
+
+
+def test_killed_by_hand(run: Run) -> None:
+    """A person kills a data channel of which nothing is shown any more: nothing passes from there on."""
+
+    async def work() -> None:
+        async with proxying(options={"alg_data_preview": 1}) as mitm:
+            client, server = await greet(mitm)
+            sender, receiver = await download(mitm, client, server)
+            mitm.flows[1].kill()
+            sender.say(b" more")
+            with pytest.raises(ConnectionError):
+                await receiver.rest()
+
+    run(work())
+
+
+def test_idle_data_channel_is_no_complete_one(run: Run) -> None:
+    """mitmproxy closes what is idle; whoever receives must not take that for the end of the file."""
+
+    async def work() -> None:
+        async with proxying() as mitm:
+            client, server = await greet(mitm)
+            data = await mitm.listen()
+            sender = await mitm.connect(await passive(client, server, data.port))
+            receiver = await data.accept()
+            sender.say(b"half of")
+            await receiver.hear(b"half of")
+            connections = mitm.master.addons.get("proxyserver").connections
+            await connections[mitm.flows[1].client_conn.id].on_timeout()
+            with pytest.raises(ConnectionError):
+                await receiver.rest()
+
+    run(work())
+
+
+def test_a_timed_out_flow_is_shown_as_over(run: Run) -> None:
+    """Whoever watches flows hears of the end, and it is no live flow any more."""
+
+    async def work() -> None:
+        async with proxying() as mitm:
+            client, server = await greet(mitm)
+            connections = mitm.master.addons.get("proxyserver").connections
+            await connections[mitm.flows[0].client_conn.id].on_timeout()
+            await client.until_cut()
+            await server.until_cut()
+            server.close()
+            await mitm.until("session_close")
+            assert not mitm.flows[0].live
+
+    run(work())
+
+
+class KillsReply:
+    """Kills the flow at a 200."""
+
+    def tcp_message(self, flow: TCPFlow) -> None:
+        """As a user's script would."""
+        if flow.messages[-1].content.startswith(b"200"):
+            flow.kill()
+
+
+def test_leases_that_were_never_opened_are_given_back(run: Run) -> None:
+    """A session that ends before its plugin's wish is carried out; its client has all its leases again."""
+
+    async def work() -> None:
+        async with proxying(addons=(KillsReply(),)) as mitm:
+            client, server = await greet(mitm)
+            client.say(b"NOOP\r\nPASV\r\n")
+            await server.hear(b"NOOP\r\nPASV\r\n")
+            server.say(b"200 ok\r\n227 Entering Passive Mode (127,0,0,1,200,1).\r\n")
+            await client.until_cut()
+            await mitm.until("killed")
+            assert mitm.gateway.services.gate.pending_leases == 0
+
+    run(work())
+
+
+class Texter:
+    """Sets a message to what is no bytes."""
+
+    def tcp_message(self, flow: TCPFlow) -> None:
+        """As a user's script would, by mistake."""
+        if flow.messages[-1].content.startswith(b"SITE"):
+            flow.messages[-1].content = "SITE"
+
+
+def test_a_message_that_is_no_bytes_ends_the_session(run: Run) -> None:
+    """It is not left out in silence."""
+
+    async def work() -> None:
+        async with proxying(addons=(Texter(),)) as mitm:
+            client, server = await greet(mitm)
+            client.say(b"SITE x\r\nNOOP\r\n")
+            assert await server.until_cut() == b""
+            await mitm.until("hook_failed")
+
+    run(work())
+
+
+class SecuringPlugin(StreamPlugin[None]):
+    """Has the server's leg in TLS at the first line, and nobody else's."""
+
+    name = "securing"
+
+    async def from_client(self, stream: Stream) -> None:
+        """Each line passes."""
+        line = await stream.read_line(100)
+        await self.flow.start_tls(Side.SERVER)
+        stream.send(line)
+
+    async def from_server(self, stream: Stream) -> None:
+        """Nothing comes."""
+        await stream.read_line(100)
+
+
+def test_what_is_said_to_a_server_begins_its_handshake(run: Run, tmp_path: Path) -> None:
+    """It does not wait for a client's handshake that never comes."""
+
+    async def work() -> None:
+        plugins = {"alg_plugins": [f"*={__name__}:SecuringPlugin"]}
+        async with covering(tmp_path, "socks5@127.0.0.1:0", options=plugins) as rig:
+            near = await RawPeer.connect(rig.at)
+            await near.send(b"\x05\x01\x00")
+            assert await near.exactly(2) == b"\x05\x00"
+            await near.send(b"\x05\x01\x00\x01" + socket.inet_aton(SERVER) + struct.pack("!H", rig.host.endpoint.port))
+            assert (await near.exactly(10))[1] == 0
+            with near, await rig.host.accept() as far:
+                await near.send(b"hello\r\n")
+                server = await TlsPeer.serve(far)
+                assert await server.line() == b"hello\r\n"
+
+    run(work())
+
+
+class ClientFirst:
+    """Does not want the server's certificate for the client's."""
+
+    def tls_clienthello(self, data: ClientHelloData) -> None:
+        """As a user's script may."""
+        data.establish_server_tls_first = False
+
+
+def test_implicit_without_the_servers_certificate(run: Run, tmp_path: Path) -> None:
+    """The server's handshake begins when the client's is done."""
+
+    async def work() -> None:
+        async with covering(tmp_path) as rig:
+            rig.mitm.master.addons.add(ClientFirst())
+            rig.mitm.master.options.update(alg_plugins=[f"{rig.host.endpoint.port}=ftps"])
+            near = await RawPeer.connect(rig.at)
+            far = await rig.host.accept()
+            with await TlsPeer.cover(near) as client, await TlsPeer.serve(far) as server:
+                await server.send(b"220 hello\r\n")
+                assert await client.line() == b"220 hello\r\n"
+
+    run(work())
