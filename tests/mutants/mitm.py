@@ -89,7 +89,7 @@ MITM_MUTANTS = (
         "mitm: a reset is an end",
         "F05",
         COMPAT,
-        "return isinstance(reader, asyncio.StreamReader) and reader.exception() is not None",
+        "return isinstance(reader, asyncio.StreamReader) and not reader.at_eof()",
         "return False",
         (FTP,),
     ),
