@@ -6,9 +6,8 @@ It decides nothing: what passes is the plugin's business, what may be listened f
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from alg.core.commands import (
     Abort,
@@ -41,9 +40,9 @@ from alg.core.flow import FlowMachine
 from alg.core.model import Leg, Outcome, Side, TlsInfo, TlsPolicy
 from alg.core.plugin import StreamPlugin, refusal_words
 from alg.mitm import compat
+from alg.mitm.carrier import CarrierLayer, Preview
 from alg.mitm.compat import Context, commands
 from alg.mitm.legs import connect_error, endpoint_of, literal
-from alg.mitm.messages import MessagesLayer
 from alg.mitm.owner import AlgLeaseHook, Cut, FlowOwner, LeaseRequest, RelatedOver
 from alg.mitm.tunnels import ClientTunnel, Commands, ServerTunnel
 
@@ -51,14 +50,7 @@ AHEAD_LIMIT = 1 << 20
 """Bytes that a side may say while its plugin waits for something else. mitmproxy reads on whatever we do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """How much of what is opaque is shown as messages: bytes of each side (None: all of it)."""
-
-    limit: int | None
-
-
-class FlowLayer(MessagesLayer):
+class FlowLayer(CarrierLayer):
     """One flow between the client and the server of its context."""
 
     def __init__(
@@ -73,23 +65,16 @@ class FlowLayer(MessagesLayer):
         on_closed: Callable[[FlowLayer], None] | None = None,
     ) -> None:
         """`plugin` treats the flow (None: it is opaque); legs on the sides in `covered` are TLS from the first byte."""
-        super().__init__(context)
+        super().__init__(context, preview)
         self.session = session
         self.plugin = plugin
         self.covered = covered
-        self._preview = preview
         self._machine: FlowMachine | None = None
-        self._opaque: set[Side] = set()
-        self._ended: set[Side] = set()
         self._shaking: set[Side] = set()
         self._promised = False
         """Whether the machine was told that the server's leg is TLS before it is: the client has yet to say a name."""
         self._on_closed = on_closed
-        self._is_over = False
         self.name = name
-        self.counts = dict.fromkeys(Side, 0)
-        """Plain bytes that each side has said."""
-        self.began = asyncio.get_running_loop().time()
 
     # The beginning.
 
@@ -127,20 +112,6 @@ class FlowLayer(MessagesLayer):
             peer = named  # through an upstream proxy; where that is given a name, the proxy is all that we see
         return Leg(local, peer, self._tls(side), self.session.tls_policy(side))
 
-    @property
-    def outcome(self) -> Outcome | None:
-        """What came of the flow; None if it never had both its legs."""
-        if not self._began:
-            return None
-        up, down = (self.counts[side] for side in Side)
-        client, server = (self._tls(side) for side in Side)
-        return Outcome(up, down, self.now - self.began, client, server, self.error)
-
-    @property
-    def now(self) -> float:
-        """Seconds of the loop's clock."""
-        return asyncio.get_running_loop().time()
-
     # What the legs say.
 
     def _on_data(self, side: Side, data: bytes) -> Commands:
@@ -155,38 +126,12 @@ class FlowLayer(MessagesLayer):
             if self._machine.buffered(side) > AHEAD_LIMIT:
                 raise ProtocolError(f"the {side.value} says too much ahead", reason="too_much_ahead")
 
-    def _carry(self, side: Side, data: bytes) -> Commands:
-        """Pass on what is opaque; the first bytes of each side are shown."""
-        limit = self._preview.limit
-        shown = len(data) if limit is None else max(0, limit - self.counts[side] + len(data))
-        if shown:
-            yield from self._send(side.other, data[:shown])
-        if shown < len(data):
-            yield from self._write(side.other, data[shown:])
-
     def _on_end(self, side: Side, *, truncated: bool) -> Commands:
         self._refuse_killed()
         if self._machine is not None and side not in self._opaque:
             yield from self._receive(EofReceived(side))
         else:
             yield from self._pass_end(side, truncated=truncated)
-
-    def _pass_end(self, side: Side, *, truncated: bool) -> Commands:
-        """That side's last byte was passed on, and its end is; when both are done, the flow is over."""
-        said_nothing = side.other in self._ended and not self.counts[side]
-        truncated = truncated and bool(self._opaque) and not said_nothing
-        if truncated:
-            message = f"the {side.value} ended without close_notify; what it said may have been cut off"
-            self.error = self.error or TlsError(message, reason="tls_truncated")
-            if side.other not in self._tunnels:  # in the clear, an end is an end
-                yield from self._break()
-                return
-        self._ended.add(side)
-        if len(self._ended) < len(Side) or truncated:
-            yield from self._send_eof(side.other, truncated=truncated)
-        if len(self._ended) == len(Side):
-            yield from self._over()
-            yield from self._finish()
 
     def _on_lost(self, side: Side, error: ConnectError) -> Commands:
         if self._machine is None and not any(self.counts.values()):
@@ -356,34 +301,7 @@ class FlowLayer(MessagesLayer):
                 yield from self._write(Side.CLIENT, words)
         yield from self._abort(error)
 
-    def _abort(self, error: AlgError) -> Commands:
-        """End the flow now; the client hears what was said to it, unless that would look complete and is not."""
-        self.error = self.error or error
-        if Side.SERVER in self._opaque:
-            yield from self._break()
-            return
-        yield from self._over()
-        yield from self._close(reset_server=Side.CLIENT in self._opaque)
-
-    def _break(self) -> Commands:
-        """Both were cut off in the middle of a stream."""
-        yield from self._over()
-        self._closing = self._closed = True
-        for side in (Side.SERVER, Side.CLIENT):
-            yield from self._reset(side)
-
-    def _over(self) -> Commands:
-        """The flow has said its last word: tell its session, and whoever looks."""
-        if not self._is_over:
-            self.gone()
-            yield from self._show_end()
-
-    def gone(self) -> None:
-        """Nobody can say anything any more; the second time nothing happens. The last resort where mitmproxy drops a
-        connection without a word."""
-        if self._is_over:
-            return
-        self._is_over = self._closing = True
+    def _tell_over(self) -> None:
         self.session.flow_ended(self, self.error)
         if self._on_closed is not None:
             self._on_closed(self)

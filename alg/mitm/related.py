@@ -7,9 +7,10 @@ from alg.core.model import Side
 from alg.core.plugin import StreamPlugin
 from alg.core.session import Lease
 from alg.mitm import compat
+from alg.mitm.carrier import Preview
 from alg.mitm.compat import Context
 from alg.mitm.handler import RelatedHandler, Stream
-from alg.mitm.layer import FlowLayer, Preview
+from alg.mitm.layer import FlowLayer
 from alg.mitm.owner import LeaseOwner
 
 

@@ -6,8 +6,9 @@ from mitmproxy.connection import Client, Server
 
 from alg.core.machines import make_plugin
 from alg.core.model import Endpoint, Side
+from alg.mitm.carrier import Preview
 from alg.mitm.compat import Context, mode_specs
-from alg.mitm.layer import FlowLayer, Preview
+from alg.mitm.layer import FlowLayer
 from alg.mitm.lease import MitmLease
 from alg.mitm.legs import endpoint_of, literal
 from alg.mitm.services import Services
