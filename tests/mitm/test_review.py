@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from mitmproxy.tcp import TCPFlow
 from mitmproxy.tls import ClientHelloData
 
 from alg.plugin import Side, Stream, StreamPlugin
+from tests import pki
 from tests.mitm.conftest import Run
 from tests.mitm.rig import Mitm, Peer, proxying
 from tests.mitm.test_ftp import greet, passive
+from tests.mitm.test_tls import greeted
 from tests.mitm.tls_rig import covering
 from tests.relay.peers import SERVER
 from tests.relay.peers import Peer as RawPeer
-from tests.relay.tls_peer import TlsPeer
+from tests.relay.tls_peer import TlsPeer, plain_until_cut
+from tests.relay.tls_rig import VERSIONS
 
 
 async def active(client: Peer, server: Peer, port: int) -> int:
@@ -224,5 +228,29 @@ def test_implicit_without_the_servers_certificate(run: Run, tmp_path: Path) -> N
             with await TlsPeer.cover(near) as client, await TlsPeer.serve(far) as server:
                 await server.send(b"220 hello\r\n")
                 assert await client.line() == b"220 hello\r\n"
+
+    run(work())
+
+
+@VERSIONS
+def test_a_broken_record_ends_the_session(run: Run, tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """Nothing more can be said to that client: its server is not left waiting."""
+
+    async def work() -> None:
+        async with covering(tmp_path) as rig:
+            near, far = await greeted(rig)
+            with near, far:
+                await near.send(b"AUTH TLS\r\n")
+                assert await far.line() == b"AUTH TLS\r\n"
+                await far.send(b"234 go\r\n")
+                server = await TlsPeer.serve(far)
+                assert (await near.line()).startswith(b"234 ")
+                client = await TlsPeer.cover(near, pki.client(version=version))
+                await client.send(b"NOOP\r\n")
+                assert await server.line() == b"NOOP\r\n"
+                await client.raw(b"\x17\x03\x03\x00\x20" + bytes(32))
+                await plain_until_cut(server)
+                await plain_until_cut(client)
+            assert "tls_failed" in rig.mitm.gateway.records
 
     run(work())
