@@ -46,6 +46,7 @@ __all__ = [
     "TcpMessageHook",
     "TcpMessageInjected",
     "TcpStartHook",
+    "TlsClienthelloHook",
     "TunnelState",
     "commands",
     "events",
@@ -58,6 +59,7 @@ NextLayer = layer.NextLayer
 TunnelState = tunnel.TunnelState
 ClientTLSLayer = tls_layer.ClientTLSLayer
 ServerTLSLayer = tls_layer.ServerTLSLayer
+TlsClienthelloHook = tls_layer.TlsClienthelloHook
 TcpStartHook = tcp_layer.TcpStartHook
 TcpMessageHook = tcp_layer.TcpMessageHook
 TcpEndHook = tcp_layer.TcpEndHook

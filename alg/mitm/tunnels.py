@@ -186,6 +186,20 @@ class ClientTunnel(_Closing, ClientTLSLayer):
         self.news = news
         self.child_layer = self.inside = _Inside(context, news)
 
+    def receive_handshake_data(self, data: bytes) -> compat.Asking[tuple[bool, str | None]]:
+        work = super().receive_handshake_data(data)
+        reply = None
+        while True:
+            try:
+                command = work.send(reply)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            reply = yield command
+            if isinstance(command, compat.TlsClienthelloHook) and command.data.ignore_connection:
+                raise TlsError(
+                    "an addon wants this TLS to pass as it is: nothing passes that nobody judged", reason="tls_ignored"
+                )
+
 
 class ServerTunnel(_Closing, ServerTLSLayer):
     """TLS toward the server; `resume` is the TLS session to resume, for servers that demand it on data connections."""

@@ -17,7 +17,7 @@ from tests import pki
 from tests.mitm.conftest import Run
 from tests.mitm.rig import Mitm, Peer, proxying
 from tests.mitm.test_ftp import greet, passive
-from tests.mitm.test_tls import greeted
+from tests.mitm.test_tls import greeted, through_socks
 from tests.mitm.tls_rig import covering
 from tests.relay.peers import SERVER
 from tests.relay.peers import Peer as RawPeer
@@ -169,6 +169,42 @@ def test_a_message_that_is_no_bytes_ends_the_session(run: Run) -> None:
             client.say(b"SITE x\r\nNOOP\r\n")
             assert await server.until_cut() == b""
             await mitm.until("hook_failed")
+
+    run(work())
+
+
+class Ignores:
+    """Wants TLS of clients to pass as it is."""
+
+    def tls_clienthello(self, data: ClientHelloData) -> None:
+        """As mitmproxy's own example does."""
+        data.ignore_connection = True
+
+
+@pytest.mark.parametrize("mode", ["reverse", "socks5"])
+def test_tls_that_is_to_pass_unread_ends_the_session(run: Run, tmp_path: Path, mode: str) -> None:
+    """It cannot be told from what was to be judged."""
+
+    async def work() -> None:
+        async with covering(tmp_path, *(("socks5@127.0.0.1:0",) if mode == "socks5" else ())) as rig:
+            rig.mitm.master.addons.add(Ignores())
+            near, far = await (through_socks(rig) if mode == "socks5" else greeted(rig))
+            with near, far:
+                await near.send(b"AUTH TLS\r\n")
+                assert await far.line() == b"AUTH TLS\r\n"
+                await far.send(b"234 go\r\n")
+                server: RawPeer = far
+                if mode == "reverse":
+                    server = await TlsPeer.serve(far)
+                assert (await near.line()).startswith(b"234 ")
+                covered = TlsPeer(near, pki.client(), name=pki.NAME)
+                with pytest.raises(ssl.SSLWantReadError):
+                    covered.tls.do_handshake()
+                hello = covered.outgoing.read()
+                await covered.raw(hello)
+                assert hello not in await plain_until_cut(server)
+                await plain_until_cut(near)
+            await rig.mitm.until("tls_ignored")
 
     run(work())
 
