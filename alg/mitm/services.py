@@ -133,7 +133,11 @@ class Services:
             self._listening = listening
 
     def related_layer(self, context: Context, lease: MitmLease, name: str) -> FlowLayer:
-        """The layer of a flow that came through a lease."""
+        """The layer of a flow that came through a lease.
+
+        Raises:
+            AlgError: it cannot begin.
+        """
         session = lease.session
         layer = FlowLayer(
             context,
@@ -144,8 +148,8 @@ class Services:
             covered=lease.covered,
             on_closed=lambda closed: session.tell_related_over(lease.asker, lease.lease.number, closed.outcome),
         )
-        self.layers[context.client.id] = layer
         session.claim(layer)
+        self.layers[context.client.id] = layer
         return layer
 
     def _related_plugin(self, lease: MitmLease) -> StreamPlugin[object] | None:

@@ -61,6 +61,8 @@ class MitmSession:
         self._leases: dict[int, MitmLease] = {}
         self._told: dict[str, int] = {}
         self._over = False
+        self._is_cut = False
+        """Whether it was ended for a reason, and all related flows with it."""
         self._last_related: TCPFlow | None = None
 
     @property
@@ -104,7 +106,13 @@ class MitmSession:
         return self.master.tls_session if self.master is not None and layer is not self.master else None
 
     def claim(self, layer: FlowLayer) -> None:
-        """A related flow begins: show whose it is."""
+        """A related flow begins: show whose it is.
+
+        Raises:
+            BindError: the session was ended for a reason while this one was dialled.
+        """
+        if self._is_cut:
+            raise BindError("the session has ended", reason="session_over")
         layer.flow.metadata["alg"] = self._metadata("data" if layer.plugin is None else "related")
         layer.flow.comment = f"{self.name} {layer.flow.metadata['alg']['role']}"
         self.flows.add(layer)
@@ -186,7 +194,8 @@ class MitmSession:
             self._over = True
             for number in list(self._leases):
                 self.close_binding(number)
-            if error is not None and not isinstance(error, ConnectError):
+            self._is_cut = error is not None and not isinstance(error, ConnectError)
+            if error is not None and self._is_cut:
                 for related in list(self.flows):
                     compat.inject(Cut(related.flow, error))
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -15,7 +17,7 @@ from mitmproxy.tls import ClientHelloData
 from alg.plugin import Side, Stream, StreamPlugin
 from tests import pki
 from tests.mitm.conftest import Run
-from tests.mitm.rig import Mitm, Peer, proxying
+from tests.mitm.rig import DEADLINE, HOST, Mitm, Peer, proxying
 from tests.mitm.test_ftp import greet, passive
 from tests.mitm.test_tls import greeted, through_socks
 from tests.mitm.tls_rig import covering
@@ -288,5 +290,42 @@ def test_a_broken_record_ends_the_session(run: Run, tmp_path: Path, version: ssl
                 await plain_until_cut(server)
                 await plain_until_cut(client)
             assert "tls_failed" in rig.mitm.gateway.records
+
+    run(work())
+
+
+class KillsSite:
+    """Kills a flow in which somebody says SITE."""
+
+    def tcp_message(self, flow: TCPFlow) -> None:
+        """As a user's script would."""
+        if flow.messages[-1].content.startswith(b"SITE"):
+            flow.kill()
+
+
+def test_nothing_comes_through_a_session_that_was_ended(run: Run) -> None:
+    """A data channel whose client was still being dialled when its session was ended for a reason."""
+
+    async def work() -> None:
+        async with proxying(addons=(KillsSite(),)) as mitm:
+            client, server = await greet(mitm)
+            with socket.socket() as full:
+                full.bind((HOST, 0))
+                full.listen(0)
+                held = [await mitm.connect(full.getsockname()[1])]  # its queue is full: whoever comes next has to wait
+                sender = await mitm.connect(await active(client, server, full.getsockname()[1]))
+                sender.say(b"secret")
+                server.say(b"200 ok\r\n")
+                await client.hear(b"200 ok\r\n")
+                client.say(b"SITE x\r\n")
+                await client.until_cut()
+                await mitm.until("killed")
+                full.setblocking(False)
+                loop = asyncio.get_running_loop()
+                first, _ = await loop.sock_accept(full)
+                second, _ = await asyncio.wait_for(loop.sock_accept(full), DEADLINE)
+                with first, second, contextlib.suppress(ConnectionResetError):
+                    assert await loop.sock_recv(second, 100) == b""
+                assert held
 
     run(work())
