@@ -175,6 +175,44 @@ def test_a_message_that_is_no_bytes_ends_the_session(run: Run) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("to_client", [True, False])
+def test_inject_behind_the_end(run: Run, caplog: pytest.LogCaptureFixture, to_client: bool) -> None:
+    """What is injected behind an end goes nowhere, and what comes the other way still passes."""
+
+    async def work() -> None:
+        async with proxying() as mitm:
+            client, server = await greet(mitm)
+            sender, receiver = await download(mitm, client, server)
+            ending, other = (sender, receiver) if to_client else (receiver, sender)
+            ending.end()
+            assert await other.rest() == b""
+            mitm.master.commands.call("inject.tcp", mitm.flows[1], to_client, b"too late")
+            other.say(b"ok")
+            await ending.hear(b"ok")
+            other.end()
+            assert await ending.rest() == b""
+            await mitm.until("flow_close")
+            assert "crashed" not in caplog.text
+
+    run(work())
+
+
+def test_inject_behind_the_end_of_a_control_channel(run: Run) -> None:
+    """A client that will say nothing more still hears the replies."""
+
+    async def work() -> None:
+        async with proxying() as mitm:
+            client, server = await greet(mitm)
+            client.say(b"STAT\r\n")
+            client.end()
+            await server.hear(b"STAT\r\n")
+            mitm.master.commands.call("inject.tcp", mitm.flows[0], False, b"NOOP\r\n")
+            server.say(b"211 ok\r\n")
+            await client.hear(b"211 ok\r\n")
+
+    run(work())
+
+
 class Ignores:
     """Wants TLS of clients to pass as it is."""
 
