@@ -141,6 +141,9 @@ class MitmSession:
             endpoints = await opened.open()
         except BindError as error:
             return CommandFailed(command.number, error)
+        if self._over:  # since then
+            opened.close()
+            return CommandFailed(command.number, BindError("the session has ended", reason="session_over"))
         self._leases[command.number] = opened
         return BindingOpened(command.number, endpoints)
 

@@ -14,6 +14,9 @@ from mitmproxy.connection import Client
 from mitmproxy.tcp import TCPFlow
 from mitmproxy.tls import ClientHelloData
 
+from alg.core.commands import OpenBinding
+from alg.core.events import CommandFailed
+from alg.core.model import Endpoint, Expectation
 from alg.plugin import Side, Stream, StreamPlugin
 from tests import pki
 from tests.mitm.conftest import Run
@@ -365,5 +368,27 @@ def test_nothing_comes_through_a_session_that_was_ended(run: Run) -> None:
                 with first, second, contextlib.suppress(ConnectionResetError):
                     assert await loop.sock_recv(second, 100) == b""
                 assert held
+
+    run(work())
+
+
+def test_a_listener_is_closed_if_its_session_ended_while_it_was_opened(run: Run) -> None:
+    """No listener outlives its session."""
+
+    async def work() -> None:
+        async with proxying() as mitm:
+            client, _ = await greet(mitm)
+            (session,) = mitm.gateway.services.sessions.values()
+            assert session.core is not None and session.master is not None
+            expectation = Expectation.usual(Side.CLIENT, Endpoint.parse(HOST, 40000))
+            lease = session.core.lease(expectation, session.legs)
+            opening = asyncio.ensure_future(
+                session.open_binding(OpenBinding(lease.number, expectation), session.master)
+            )
+            await asyncio.sleep(0)  # up to where it waits
+            session.master.gone()
+            assert isinstance(await opening, CommandFailed)
+            assert mitm.gateway.services.ports_taken == 0
+            client.close()
 
     run(work())
