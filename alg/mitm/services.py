@@ -12,7 +12,7 @@ from mitmproxy.connection import Client, Server
 
 from alg.core.addresses import Address
 from alg.core.machines import make_plugin
-from alg.core.model import Endpoint, PortRange, Side
+from alg.core.model import Endpoint, Expectation, PortRange, Side
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import Gate
 from alg.core.ports import PortPool
@@ -131,6 +131,16 @@ class Services:
             for endpoint in listening:
                 self.gate.add_socket(endpoint)
             self._listening = listening
+
+    def judge_targets(self, expectation: Expectation) -> None:
+        """Judge the targets again: by now mitmproxy may listen elsewhere.
+
+        Raises:
+            PolicyError: `self_target`.
+        """
+        self._learn_listeners()
+        for target in expectation.targets:
+            self.gate.judge_dial(target)
 
     def related_layer(self, context: Context, lease: MitmLease, name: str) -> FlowLayer:
         """The layer of a flow that came through a lease.

@@ -17,7 +17,7 @@ from mitmproxy.tcp import TCPFlow
 
 from alg.core.addresses import Address, is_this_host
 from alg.core.commands import OpenBinding, Record, Report, ReportRewrite
-from alg.core.errors import AlgError, BindError, ConnectError
+from alg.core.errors import AlgError, BindError, ConnectError, PolicyError
 from alg.core.events import BindingOpened, CommandFailed
 from alg.core.flow import FlowMachine
 from alg.core.machines import make_machine
@@ -138,8 +138,9 @@ class MitmSession:
             return CommandFailed(command.number, error)
         opened = self.services.make_lease(self, lease, layer)
         try:
+            self.services.judge_targets(command.expectation)
             endpoints = await opened.open()
-        except BindError as error:
+        except (BindError, PolicyError) as error:
             return CommandFailed(command.number, error)
         if self._over:  # since then
             opened.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from mitmproxy.connection import Client
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.tcp import TCPFlow
 from mitmproxy.tls import ClientHelloData
 
@@ -390,5 +391,21 @@ def test_a_listener_is_closed_if_its_session_ended_while_it_was_opened(run: Run)
             assert isinstance(await opening, CommandFailed)
             assert mitm.gateway.services.ports_taken == 0
             client.close()
+
+    run(work())
+
+
+def test_a_listener_of_mitmproxy_that_came_later_is_no_target(run: Run) -> None:
+    """A person adds a mode while a session is open."""
+
+    async def work() -> None:
+        async with proxying() as mitm:
+            client, _ = await greet(mitm)
+            servers = mitm.master.addons.get("proxyserver").servers
+            modes = [*mitm.master.options.mode, "socks5@127.0.0.1:0"]
+            await servers.update([ProxyMode.parse(mode) for mode in modes])
+            client.say(b"PORT 127,0,0,1,%d,%d\r\n" % divmod(mitm.ports[1], 256))
+            assert (await client.line())[:1] in b"45"
+            assert "self_target" in mitm.gateway.records
 
     run(work())
