@@ -141,6 +141,12 @@ def version_warning(version: str = mitmproxy.version.VERSION) -> str | None:
 # Connections and their handlers.
 
 
+def stands_for_servers(mode: mode_specs.ProxyMode) -> bool:
+    """Whether clients do not know of us, so that our end of a client's connection has the address of its server."""
+    asked = mode_specs.ReverseMode, mode_specs.RegularMode, mode_specs.UpstreamMode, mode_specs.Socks5Mode
+    return not isinstance(mode, asked)
+
+
 def proxyserver() -> Proxyserver:
     """mitmproxy's addon that holds the listeners and the open connections."""
     addon: Proxyserver = ctx.master.addons.get("proxyserver")

@@ -91,7 +91,7 @@ class Services:
             self._numbers,
             treatment,
             observes=observes,
-            transparent=isinstance(mode, mode_specs.TransparentMode),
+            transparent=compat.stands_for_servers(mode),
         )
         options = context.options
         if isinstance(mode, mode_specs.ReverseMode) and not options.keep_host_header and context.server.sni is None:

@@ -18,6 +18,7 @@ from mitmproxy.tls import ClientHelloData
 from alg.core.commands import OpenBinding
 from alg.core.events import CommandFailed
 from alg.core.model import Endpoint, Expectation
+from alg.mitm.compat import stands_for_servers
 from alg.plugin import Side, Stream, StreamPlugin
 from tests import pki
 from tests.mitm.conftest import Run
@@ -409,3 +410,10 @@ def test_a_listener_of_mitmproxy_that_came_later_is_no_target(run: Run) -> None:
             assert "self_target" in mitm.gateway.records
 
     run(work())
+
+
+@pytest.mark.parametrize("mode", ["transparent", "local", "wireguard"])
+def test_an_address_that_we_only_stand_for_is_no_source(mode: str) -> None:
+    """Where a client does not know of us, our end of its connection is the server's address."""
+    assert stands_for_servers(ProxyMode.parse(mode))
+    assert not stands_for_servers(ProxyMode.parse("socks5"))
