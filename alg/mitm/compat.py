@@ -180,9 +180,9 @@ def say(handler: ProxyConnectionHandler | None, conn: connection.Connection, dat
         transport.writer.write(data)
 
 
-def was_reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> bool:
-    """Whether a connection that is said to be closed was broken, or was cut off by mitmproxy as idle: it takes both for
-    an end."""
+def lacks_end(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> bool:
+    """Whether nobody has read the end of a connection that mitmproxy still has. Of one that is said to be closed: it
+    was broken, or cut off by mitmproxy as idle, which takes both for an end."""
     transport = handler.transports.get(conn) if handler else None
     reader = transport.reader if transport else None
     return isinstance(reader, asyncio.StreamReader) and not reader.at_eof()

@@ -135,7 +135,7 @@ class LegsLayer(Layer, ABC):
             if is_end and side is Side.CLIENT:
                 yield from self._finish()
             return
-        if is_end and compat.was_reset(compat.handler_of(self.context.client), event.connection):
+        if is_end and compat.lacks_end(compat.handler_of(self.context.client), event.connection):
             error = ConnectError(f"the {side.value} is gone: reset, or idle for too long", reason=f"{side.value}_lost")
             yield from self._on_lost(side, error)
         elif side in self._tunnels:
@@ -280,5 +280,11 @@ class LegsLayer(Layer, ABC):
         if not self._closed:
             self._closed = True
             for side in (Side.SERVER, Side.CLIENT):
-                if self._conn(side).state is not ConnectionState.CLOSED:
+                if self._conn(side).state is not ConnectionState.CLOSED or self._only_said_goodbye(side):
                     yield from self._give(side, commands.CloseConnection(self._conn(side)))
+
+    def _only_said_goodbye(self, side: Side) -> bool:
+        """Whether that side has ended within TLS, which mitmproxy takes for an end, and not its connection."""
+        tunnel = self._tunnels.get(side)
+        handler = compat.handler_of(self.context.client)
+        return tunnel is not None and tunnel.inside.said_goodbye and compat.lacks_end(handler, self._conn(side))

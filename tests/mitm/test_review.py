@@ -26,8 +26,9 @@ from tests.mitm.rig import DEADLINE, HOST, Mitm, Peer, proxying
 from tests.mitm.test_ftp import greet, passive
 from tests.mitm.test_tls import greeted, through_socks
 from tests.mitm.tls_rig import covering
-from tests.relay.peers import SERVER
+from tests.relay.peers import SERVER, Host
 from tests.relay.peers import Peer as RawPeer
+from tests.relay.rig import endpoint_in
 from tests.relay.tls_peer import TlsPeer, plain_until_cut
 from tests.relay.tls_rig import VERSIONS
 
@@ -417,3 +418,54 @@ def test_an_address_that_we_only_stand_for_is_no_source(mode: str) -> None:
     """Where a client does not know of us, our end of its connection is the server's address."""
     assert stands_for_servers(ProxyMode.parse(mode))
     assert not stands_for_servers(ProxyMode.parse("socks5"))
+
+
+async def until_gone(peer: TlsPeer) -> None:
+    """Wait until the other end has no socket any more, and not only said that it is done."""
+    async with asyncio.timeout(DEADLINE):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await peer.raw(b"x")
+                await asyncio.sleep(0)
+
+
+@VERSIONS
+def test_a_data_channel_is_over_when_both_have_said_goodbye(run: Run, tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """Also if neither of them closes its connection."""
+
+    async def work() -> None:
+        async with covering(tmp_path) as rig:
+            near, far = await greeted(rig)
+            with near, far, Host(SERVER) as data:
+                await near.send(b"AUTH TLS\r\n")
+                assert await far.line() == b"AUTH TLS\r\n"
+                await far.send(b"234 go\r\n")
+                server = await TlsPeer.serve(far)
+                assert (await near.line()).startswith(b"234 ")
+                client = await TlsPeer.cover(near, pki.client(version=version))
+                reply = b"227 (127,0,0,5,%d,%d)\r\n" % divmod(data.endpoint.port, 256)
+                for command in (b"PBSZ 0\r\n", b"PROT P\r\n", b"PASV\r\n"):
+                    await client.send(command)
+                while await server.line() != b"PASV\r\n":
+                    await server.send(b"200 ok\r\n")
+                await server.send(reply)
+                while not (told := await client.line()).startswith(b"227"):
+                    pass
+                plain = await RawPeer.connect(endpoint_in(told))
+                sender, receiver = await asyncio.gather(
+                    serving(data), TlsPeer.cover(plain, pki.client(version=version))
+                )
+                with sender, receiver:
+                    await sender.send(b"all")
+                    await sender.raw(sender.goodbye())
+                    assert await receiver.rest() == b"all"
+                    await receiver.raw(receiver.goodbye())
+                    await until_gone(receiver)
+                    await until_gone(sender)
+
+    run(work())
+
+
+async def serving(data: Host) -> TlsPeer:
+    """The server's end of a data channel."""
+    return await TlsPeer.serve(await data.accept())
