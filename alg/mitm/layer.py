@@ -335,6 +335,7 @@ class FlowLayer(MessagesLayer):
     def _on_failure(self, error: AlgError) -> Commands:
         if self._closing:
             return
+        self.error = self.error or error
         if self._machine is not None and not self._machine.ended:
             words = b"" if Side.SERVER in self._opaque else refusal_words(self._machine.plugin, error)
             if words:

@@ -103,17 +103,27 @@ class LegsLayer(Layer, ABC):
     def _on_failure(self, error: AlgError) -> Commands:
         """Something went wrong in here: nothing may pass any more."""
 
+    @abstractmethod
+    def _break(self) -> Commands:
+        """Cut off both sides."""
+
     # Events.
 
     def _handle_event(self, event: events.Event) -> Commands:
         try:
             yield from self._treat(event)
         except AlgError as error:
-            yield from self._on_failure(error)
+            yield from self._fail(error)
         except Exception as problem:  # noqa: BLE001 - mitmproxy would log it, and let the next event pass
             place = traceback.extract_tb(problem.__traceback__)[-1]
             where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
-            yield from self._on_failure(PluginError(f"{type(problem).__name__} at {where}: {problem}"))
+            yield from self._fail(PluginError(f"{type(problem).__name__} at {where}: {problem}"))
+
+    def _fail(self, error: AlgError) -> Commands:
+        try:
+            yield from self._on_failure(error)
+        except Exception:  # noqa: BLE001 - the last words to the client may be what fails: then it gets none
+            yield from self._break()
 
     def _treat(self, event: events.Event) -> Commands:
         if isinstance(event, events.DataReceived | events.ConnectionClosed):
