@@ -164,6 +164,7 @@ class Gateway:
         """A connection is over, in whatever way."""
         if (layer := self.services.layers.pop(client.id, None)) is not None:
             layer.gone()
+            compat.close(compat.handler_of(client), client)
 
     async def alg_lease(self, request: LeaseRequest) -> None:
         """Listen for an expectation; another addon may refuse it."""

@@ -199,6 +199,13 @@ def reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -
         writer.transport.abort()
 
 
+def close(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> None:
+    """Close a connection whose handler is over: mitmproxy leaves it open where that was cancelled while it ended."""
+    transport = handler.transports.get(conn) if handler else None
+    if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):
+        transport.writer.close()
+
+
 def set_reading(handler: ProxyConnectionHandler | None, conn: connection.Connection, *, on: bool) -> None:
     """Read a connection or not: mitmproxy itself reads on whatever a layer does."""
     transport = handler.transports.get(conn) if handler else None
