@@ -18,7 +18,7 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import mitmproxy.version
-from mitmproxy import addonmanager, connection, ctx, http
+from mitmproxy import addonmanager, connection, ctx, flow, http
 from mitmproxy.proxy import commands, events, layer, mode_servers, mode_specs, server, server_hooks, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tcp as tcp_layer
@@ -204,6 +204,13 @@ def close(handler: ProxyConnectionHandler | None, conn: connection.Connection) -
     transport = handler.transports.get(conn) if handler else None
     if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):
         transport.writer.close()
+
+
+def let_go_if_killed(held: flow.Flow) -> None:
+    """Have a flow that is held back go on to its end, if it was killed: mitmproxy alone would wait for ever."""
+    resumed = getattr(held, "_resume_event", None)
+    if resumed is not None and held.error is not None and held.error.msg == flow.Error.KILLED_MESSAGE:
+        resumed.set()
 
 
 def set_reading(handler: ProxyConnectionHandler | None, conn: connection.Connection, *, on: bool) -> None:

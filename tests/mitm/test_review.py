@@ -470,3 +470,42 @@ def test_a_data_channel_is_over_when_both_have_said_goodbye(run: Run, tmp_path: 
 async def serving(data: Host) -> TlsPeer:
     """The server's end of a data channel."""
     return await TlsPeer.serve(await data.accept())
+
+
+class Holds:
+    """Holds back what a data channel says."""
+
+    def __init__(self) -> None:
+        self.held = asyncio.Event()
+
+    def tcp_message(self, flow: TCPFlow) -> None:
+        """As a person would, by an interception filter."""
+        if flow.messages[-1].content.endswith(b"more"):
+            flow.intercept()
+            self.held.set()
+
+
+@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize("broken", [False, True])
+def test_held_back_until_after_the_end(run: Run, kill: bool, broken: bool) -> None:
+    """What is resumed arrives, what is killed does not; and neither hides that the sender broke off meanwhile."""
+
+    async def work() -> None:
+        holds = Holds()
+        async with proxying(addons=(holds,)) as mitm:
+            client, server = await greet(mitm)
+            sender, receiver = await download(mitm, client, server)
+            sender.say(b" more")
+            async with asyncio.timeout(DEADLINE):
+                await holds.held.wait()
+            sender.reset() if broken else sender.end()
+            client.say(b"NOOP\r\n")
+            await server.hear(b"NOOP\r\n")
+            mitm.master.commands.call("flow.kill" if kill else "flow.resume", [mitm.flows[1]])
+            if kill or broken:
+                with pytest.raises(ConnectionError):
+                    await receiver.rest()
+            else:
+                assert await receiver.rest() == b" more"
+
+    run(work())
