@@ -176,6 +176,13 @@ class Gateway:
         """A connection is over, in whatever way."""
         if (layer := self.services.layers.pop(client.id, None)) is not None:
             layer.gone()
+            compat.close(compat.handler_of(client), client)
+
+    def update(self, flows: Sequence[flow.Flow]) -> None:
+        """Flows were changed; perhaps a person has killed one that was held back."""
+        for each in flows:
+            if "alg" in each.metadata:
+                compat.let_go_if_killed(each)
 
     async def alg_lease(self, request: LeaseRequest) -> None:
         """Listen for an expectation; another addon may refuse it."""

@@ -18,7 +18,7 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import mitmproxy.version
-from mitmproxy import addonmanager, connection, ctx, http
+from mitmproxy import addonmanager, connection, ctx, flow, http
 from mitmproxy.proxy import commands, events, layer, mode_servers, mode_specs, server, server_hooks, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tcp as tcp_layer
@@ -47,6 +47,7 @@ __all__ = [
     "TcpMessageHook",
     "TcpMessageInjected",
     "TcpStartHook",
+    "TlsClienthelloHook",
     "TunnelState",
     "commands",
     "events",
@@ -59,6 +60,7 @@ NextLayer = layer.NextLayer
 TunnelState = tunnel.TunnelState
 ClientTLSLayer = tls_layer.ClientTLSLayer
 ServerTLSLayer = tls_layer.ServerTLSLayer
+TlsClienthelloHook = tls_layer.TlsClienthelloHook
 TcpStartHook = tcp_layer.TcpStartHook
 TcpMessageHook = tcp_layer.TcpMessageHook
 TcpEndHook = tcp_layer.TcpEndHook
@@ -145,6 +147,12 @@ def deferred_options(options: OptManager) -> list[str]:
 # Connections and their handlers.
 
 
+def stands_for_servers(mode: mode_specs.ProxyMode) -> bool:
+    """Whether clients do not know of us, so that our end of a client's connection has the address of its server."""
+    asked = mode_specs.ReverseMode, mode_specs.RegularMode, mode_specs.UpstreamMode, mode_specs.Socks5Mode
+    return not isinstance(mode, asked)
+
+
 def proxyserver() -> Proxyserver:
     """mitmproxy's addon that holds the listeners and the open connections."""
     addon: Proxyserver = ctx.master.addons.get("proxyserver")
@@ -178,9 +186,9 @@ def say(handler: ProxyConnectionHandler | None, conn: connection.Connection, dat
         transport.writer.write(data)
 
 
-def was_reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> bool:
-    """Whether a connection that is said to be closed was broken, or was cut off by mitmproxy as idle: it takes both for
-    an end."""
+def lacks_end(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> bool:
+    """Whether nobody has read the end of a connection that mitmproxy still has. Of one that is said to be closed: it
+    was broken, or cut off by mitmproxy as idle, which takes both for an end."""
     transport = handler.transports.get(conn) if handler else None
     reader = transport.reader if transport else None
     return isinstance(reader, asyncio.StreamReader) and not reader.at_eof()
@@ -195,6 +203,20 @@ def reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         writer.transport.abort()
+
+
+def close(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> None:
+    """Close a connection whose handler is over: mitmproxy leaves it open where that was cancelled while it ended."""
+    transport = handler.transports.get(conn) if handler else None
+    if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):
+        transport.writer.close()
+
+
+def let_go_if_killed(held: flow.Flow) -> None:
+    """Have a flow that is held back go on to its end, if it was killed: mitmproxy alone would wait for ever."""
+    resumed = getattr(held, "_resume_event", None)
+    if resumed is not None and held.error is not None and held.error.msg == flow.Error.KILLED_MESSAGE:
+        resumed.set()
 
 
 def set_reading(handler: ProxyConnectionHandler | None, conn: connection.Connection, *, on: bool) -> None:

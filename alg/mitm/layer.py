@@ -44,7 +44,7 @@ from alg.mitm.carrier import CarrierLayer, Preview
 from alg.mitm.compat import Context, commands
 from alg.mitm.legs import connect_error, endpoint_of, literal
 from alg.mitm.owner import AlgLeaseHook, Cut, FlowOwner, LeaseRequest, RelatedOver
-from alg.mitm.tunnels import ClientTunnel, Commands, ServerTunnel
+from alg.mitm.tunnels import ClientTunnel, Commands, Received, ServerTunnel
 
 AHEAD_LIMIT = 1 << 20
 """Bytes that a side may say while its plugin waits for something else. mitmproxy reads on whatever we do."""
@@ -179,8 +179,10 @@ class FlowLayer(CarrierLayer):
             return
         elif isinstance(event, Cut):
             yield from self._abort(event.error)
+        elif (Side.CLIENT if event.message.from_client else Side.SERVER) in self._ended:
+            return  # nothing can be said behind an end that was passed on
         elif event.message.from_client:
-            yield from self._on_data(Side.CLIENT, event.message.content)  # a command like another, its reply passes
+            yield from self._tell(Side.CLIENT, Received(event.message.content))  # a command like another
         else:
             yield from self._send(Side.CLIENT, event.message.content)
 
@@ -295,6 +297,7 @@ class FlowLayer(CarrierLayer):
     def _on_failure(self, error: AlgError) -> Commands:
         if self._closing:
             return
+        self.error = self.error or error
         if self._machine is not None and not self._machine.ended:
             words = b"" if Side.SERVER in self._opaque else refusal_words(self._machine.plugin, error)
             if words:

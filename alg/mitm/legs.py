@@ -103,17 +103,27 @@ class LegsLayer(Layer, ABC):
     def _on_failure(self, error: AlgError) -> Commands:
         """Something went wrong in here: nothing may pass any more."""
 
+    @abstractmethod
+    def _break(self) -> Commands:
+        """Cut off both sides."""
+
     # Events.
 
     def _handle_event(self, event: events.Event) -> Commands:
         try:
             yield from self._treat(event)
         except AlgError as error:
-            yield from self._on_failure(error)
+            yield from self._fail(error)
         except Exception as problem:  # noqa: BLE001 - mitmproxy would log it, and let the next event pass
             place = traceback.extract_tb(problem.__traceback__)[-1]
             where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
-            yield from self._on_failure(PluginError(f"{type(problem).__name__} at {where}: {problem}"))
+            yield from self._fail(PluginError(f"{type(problem).__name__} at {where}: {problem}"))
+
+    def _fail(self, error: AlgError) -> Commands:
+        try:
+            yield from self._on_failure(error)
+        except Exception:  # noqa: BLE001 - the last words to the client may be what fails: then it gets none
+            yield from self._break()
 
     def _treat(self, event: events.Event) -> Commands:
         if isinstance(event, events.DataReceived | events.ConnectionClosed):
@@ -135,7 +145,7 @@ class LegsLayer(Layer, ABC):
             if is_end and side is Side.CLIENT:
                 yield from self._finish()
             return
-        if is_end and compat.was_reset(compat.handler_of(self.context.client), event.connection):
+        if is_end and compat.lacks_end(compat.handler_of(self.context.client), event.connection):
             error = ConnectError(f"the {side.value} is gone: reset, or idle for too long", reason=f"{side.value}_lost")
             yield from self._on_lost(side, error)
         elif side in self._tunnels:
@@ -280,5 +290,11 @@ class LegsLayer(Layer, ABC):
         if not self._closed:
             self._closed = True
             for side in (Side.SERVER, Side.CLIENT):
-                if self._conn(side).state is not ConnectionState.CLOSED:
+                if self._conn(side).state is not ConnectionState.CLOSED or self._only_said_goodbye(side):
                     yield from self._give(side, commands.CloseConnection(self._conn(side)))
+
+    def _only_said_goodbye(self, side: Side) -> bool:
+        """Whether that side has ended within TLS, which mitmproxy takes for an end, and not its connection."""
+        tunnel = self._tunnels.get(side)
+        handler = compat.handler_of(self.context.client)
+        return tunnel is not None and tunnel.inside.said_goodbye and compat.lacks_end(handler, self._conn(side))

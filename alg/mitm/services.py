@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 
 from alg.core.addresses import Address
-from alg.core.model import Endpoint, PortRange
+from alg.core.model import Endpoint, Expectation, PortRange
 from alg.core.policy import Gate
 from alg.core.ports import PortPool
 from alg.mitm import compat
@@ -81,6 +81,16 @@ class Services:
             for endpoint in listening:
                 self.gate.add_socket(endpoint)
             self._listening = listening
+
+    def judge_targets(self, expectation: Expectation) -> None:
+        """Judge the targets again: by now mitmproxy may listen elsewhere.
+
+        Raises:
+            PolicyError: `self_target`.
+        """
+        self.learn_listeners()
+        for target in expectation.targets:
+            self.gate.judge_dial(target)
 
     def close(self) -> None:
         """Nobody waits for what is done beside."""

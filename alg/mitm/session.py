@@ -16,7 +16,7 @@ from mitmproxy.tcp import TCPFlow
 
 from alg.core.addresses import Address, is_this_host
 from alg.core.commands import NameBinding, OpenBinding, Record, Report, ReportRewrite
-from alg.core.errors import AlgError, BindError, ConnectError
+from alg.core.errors import AlgError, BindError, ConnectError, PolicyError
 from alg.core.events import BindingOpened, CommandFailed
 from alg.core.flow import FlowMachine
 from alg.core.machines import make_machine
@@ -68,6 +68,8 @@ class MitmSession:
         self._leases: dict[int, MitmLease] = {}
         self._told: dict[str, int] = {}
         self._over = False
+        self._is_cut = False
+        """Whether it was ended for a reason, and all related flows with it."""
         self._last_related: TCPFlow | None = None
         self._related: dict[int, TCPFlow] = {}
         """The newest flow through each binding, until the next binding is opened."""
@@ -115,7 +117,13 @@ class MitmSession:
         return self.master.tls_session if self.master is not None and layer is not self.master else None
 
     def claim(self, layer: FlowLayer, number: int) -> None:
-        """A related flow begins, through the binding of that number: show whose it is, and what for."""
+        """A related flow begins, through the binding of that number: show whose it is, and what for.
+
+        Raises:
+            BindError: the session was ended for a reason while this one was dialled.
+        """
+        if self._is_cut:
+            raise BindError("the session has ended", reason="session_over")
         layer.flow.metadata["alg"] = self._metadata("data" if layer.plugin is None else "related")
         layer.flow.comment = f"{self.name} {layer.flow.metadata['alg']['role']}"
         self._related[number] = layer.flow
@@ -158,9 +166,13 @@ class MitmSession:
         self._names.clear()
         opened = MitmLease(self, lease, layer)
         try:
+            self.services.judge_targets(command.expectation)
             endpoints = await opened.open()
-        except BindError as error:
+        except (BindError, PolicyError) as error:
             return CommandFailed(command.number, error)
+        if self._over:  # since then
+            opened.close()
+            return CommandFailed(command.number, BindError("the session has ended", reason="session_over"))
         self._leases[command.number] = opened
         return BindingOpened(command.number, endpoints)
 
@@ -214,7 +226,8 @@ class MitmSession:
             self._over = True
             for number in list(self._leases):
                 self.close_binding(number)
-            if error is not None and not isinstance(error, ConnectError):
+            self._is_cut = error is not None and not isinstance(error, ConnectError)
+            if error is not None and self._is_cut:
                 for related in list(self.flows):
                     compat.inject(Cut(related.flow, error))
         else:

@@ -6,6 +6,7 @@ from mitmproxy.connection import Client, Server
 
 from alg.core.machines import make_plugin
 from alg.core.model import Endpoint, Side
+from alg.mitm import compat
 from alg.mitm.carrier import Preview
 from alg.mitm.compat import Context, mode_specs
 from alg.mitm.layer import FlowLayer
@@ -35,7 +36,7 @@ class Sessions:
             self._numbers,
             treatment,
             observes=observes,
-            transparent=isinstance(mode, mode_specs.TransparentMode),
+            transparent=compat.stands_for_servers(mode),
             on_began=self._began,
             on_ended=self._ended,
         )

@@ -7,6 +7,7 @@ A tunnel stands beside the layer that reads the leg, and not below it: so it can
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -112,6 +113,16 @@ class _Closing:
             self._event_queue.clear()  # what waited to be encrypted never will be
         yield from super()._handshake_finished(err)  # type: ignore[misc]
 
+    def receive_data(self, data: bytes) -> Commands:
+        # What OpenSSL refuses to decrypt, mitmproxy only logs; OpenSSL would then keep for ever whatever else comes.
+        broken = ""
+        for command in super().receive_data(data):  # type: ignore[misc]
+            if isinstance(command, commands.Log) and command.level >= logging.WARNING:
+                broken = command.message
+            yield command
+        if broken:
+            raise TlsError(broken, reason="tls_failed")
+
     def receive_close(self) -> Commands:
         # Without close_notify nobody knows whether more was to come (RFC 8446 section 6.1). What OpenSSL calls a received
         # shutdown may also have been an alert.
@@ -174,6 +185,20 @@ class ClientTunnel(_Closing, ClientTLSLayer):
         self.server_tls_available = server_first
         self.news = news
         self.child_layer = self.inside = _Inside(context, news)
+
+    def receive_handshake_data(self, data: bytes) -> compat.Asking[tuple[bool, str | None]]:
+        work = super().receive_handshake_data(data)
+        reply = None
+        while True:
+            try:
+                command = work.send(reply)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            reply = yield command
+            if isinstance(command, compat.TlsClienthelloHook) and command.data.ignore_connection:
+                raise TlsError(
+                    "an addon wants this TLS to pass as it is: nothing passes that nobody judged", reason="tls_ignored"
+                )
 
     @property
     def unused(self) -> bool:

@@ -70,9 +70,9 @@ MITM_MUTANTS = (
     Mutant(
         "mitm: mitmproxy's listener is a target",
         "T03",
-        SESSIONS,
-        "self.services.learn_listeners()\n        self._numbers",
-        "self._numbers",
+        "alg/mitm/services.py",
+        "listening = [endpoint_of(address) for address in compat.proxyserver().listen_addrs()]",
+        "listening: list[Endpoint] = []",
         (FTP,),
     ),
     Mutant(
