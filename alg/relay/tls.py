@@ -159,10 +159,12 @@ class TlsEngine:
 class Acceptor(TlsEngine):
     """Toward a client we are the TLS server: its hello decides which certificate it is shown."""
 
-    __slots__ = ("_choose", "_first", "_hello", "_must_resume")
+    __slots__ = ("_choose", "_first", "_hello", "_must_resume", "_tickets")
 
-    def __init__(self, choose: Chooser, *, must_resume: bool = False) -> None:
+    def __init__(self, choose: Chooser, *, must_resume: bool = False, tickets: bool = True) -> None:
+        """`tickets`: whether the client gets some, to resume this TLS session by (TLS 1.3)."""
         super().__init__()
+        self._tickets = tickets
         self._choose = choose
         self._must_resume = must_resume
         self._first = bytearray()
@@ -190,8 +192,16 @@ class Acceptor(TlsEngine):
                     self._outgoing.write(client_hello.alert(client_hello.HANDSHAKE_FAILURE))
                 raise TlsError(str(error), reason=error.reason) from None
             self._first.clear()
-            self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+            self._ssl = self._wrap(context)
         return super().handshake()
+
+    def _wrap(self, context: ssl.SSLContext) -> ssl.SSLObject:
+        number = context.num_tickets
+        context.num_tickets = number if self._tickets else 0  # a connection keeps what holds when it is made
+        try:
+            return context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        finally:
+            context.num_tickets = number
 
     def _check(self) -> None:
         assert self._ssl is not None

@@ -50,16 +50,18 @@ class RouteTls:
         """By the upstream's host, the TLS session of a master flow, and when it was taken."""
         self._pins = frozenset(pin.replace(":", "").lower() for pin in route.server_tls.pins)
 
-    def acceptor(self, local: Address, context: ssl.SSLContext | None = None, *, resumes: bool = False) -> Acceptor:
+    def acceptor(
+        self, local: Address, context: ssl.SSLContext | None = None, *, resumes: bool = False, tickets: bool = True
+    ) -> Acceptor:
         """For a leg toward a client that reached us at that address.
 
         `context` is that of the client's session, where it has one of its own; with `resumes`, only who resumes a TLS
-        session of that context is let in.
+        session of that context is let in. `tickets` as for `Acceptor`.
 
         Raises:
             TlsError: clients get no TLS here.
         """
-        return Acceptor(partial(self._certificates.choose, local, context), must_resume=resumes)
+        return Acceptor(partial(self._certificates.choose, local, context), must_resume=resumes, tickets=tickets)
 
     def own_context(self, local: Address) -> ssl.SSLContext | None:
         """A context for one session alone, and so its tickets; None where it need not be told from others."""
@@ -126,7 +128,9 @@ class SessionTls:
         if is_master:
             self._context = self._route.own_context(local)
         resumes = not is_master and self._context is not None
-        return self._route.acceptor(local, self._context, resumes=resumes)
+        # Who only sends reads no tickets; so when it closes, its own kernel resets the connection, and what it has sent is
+        # lost on the way (lftp and Net::FTP, uploads with TLS 1.3). What is to be resumed is the master flow's session.
+        return self._route.acceptor(local, self._context, resumes=resumes, tickets=is_master or resumes)
 
     def master_initiator(self, host: str, now: float) -> Initiator:
         """For the master flow's leg toward the server; raises as `RouteTls.initiator`."""

@@ -16,6 +16,7 @@ CLEAR, FTPS, PAIRS = "tests/relay/test_tls_clear.py", "tests/relay/test_ftps.py"
 CHOOSING, PROXY = "tests/relay/test_choosing.py", "tests/relay/test_proxy_header.py"
 
 TLS_MUTANTS = (
+    Mutant("data connections get tickets", "F05", TLS, "number if self._tickets else 0", "number", (FTPS,)),
     Mutant("nothing is verified", "T108", SETTINGS, "if not tls.verify or (", "if True or (", (VERIFY,)),
     Mutant(
         "any name will do",

@@ -9,7 +9,7 @@ import pytest
 from alg_ftp import FtpConfig
 from alg_ftp.config import DataMode, DataTls
 
-from alg.core.model import TlsPolicy
+from alg.core.model import Endpoint, TlsPolicy
 from alg.settings import ClientTls, ServerTls
 from tests import pki
 from tests.conftest import Run
@@ -99,6 +99,30 @@ def test_resumption_can_be_switched_off(run: Run, version: ssl.TLSVersion) -> No
                 for _ in range(2):
                     assert await transfer(control, "EPSV", b"RETR", protected=True) == FILE
                 assert far.resumed == [False] * 2
+            await rig.at_rest()
+
+    run(work())
+
+
+def test_data_connections_get_no_tickets(run: Run) -> None:
+    """A client that only sends would never read them, and its close would reset the connection (TLS 1.3)."""
+
+    async def work() -> None:
+        async with relaying_ftp(client_tls=client_tls(), server_tls=server_tls()) as rig:
+            async with ftps(rig, True, True, version=pki.V13) as (control, _):
+                await protect(control, b"P")
+                assert isinstance(control, TlsPeer)
+                assert control.tls.session is not None
+                assert control.tls.session.has_ticket
+                told = await say(control, b"EPSV")
+                data = await Peer.connect(Endpoint.parse(control.sock.getpeername()[0], told.split(b"|")[3]))
+                await control.send(b"RETR file\r\n")
+                with await TlsPeer.cover(data) as covered:
+                    assert await covered.rest() == FILE
+                    assert covered.tls.session is not None
+                    assert not covered.tls.session.has_ticket
+                assert await control.line() == b"150 here it comes\r\n"
+                assert await control.line() == b"226 done\r\n"
             await rig.at_rest()
 
     run(work())
