@@ -52,6 +52,9 @@ class MitmLease:
                 if side is Side.CLIENT and self.session.observes:
                     if not isinstance(server, Connect):
                         raise BindError("in this mode clients cannot reach a listener of ours", reason="no_listener")
+                    if server.target.port in self.session.services.settings.by_port:
+                        # Or the client's next control channel would be taken for data, and pass unread.
+                        raise BindError(f"port {server.target.port} is that of control channels", reason="no_listener")
                     self.watched = server.target
                     self.endpoints[side] = self._told_instead(server.target)
                 else:

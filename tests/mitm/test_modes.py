@@ -147,6 +147,24 @@ def test_a_stranger_does_not_come_through_a_lease(run: Run) -> None:
     run(work())
 
 
+def test_a_port_of_control_channels_is_not_watched(run: Run) -> None:
+    """A server that announces one would have its client's next session pass unread."""
+
+    async def work() -> None:
+        async with proxying(SOCKS) as mitm:
+            client = await tunnel(mitm, SOCKS, mitm.server.port)
+            server = await mitm.server.accept()
+            server.say(b"220 ready\r\n")
+            await client.hear(b"220 ready\r\n")
+            client.say(b"EPSV\r\n")
+            await server.hear(b"EPSV\r\n")
+            server.say(b"229 (|||%d|)\r\n" % mitm.server.port)
+            assert (await client.line()).startswith(b"425 ")
+            assert "no_listener" in mitm.gateway.records
+
+    run(work())
+
+
 @pytest.mark.parametrize("option", ["ignore_hosts", "allow_hosts"])
 def test_ignored_hosts_are_left_alone(run: Run, option: str) -> None:
     """mitmproxy's own options say so, and it asks its own addons after us."""
