@@ -42,6 +42,7 @@ class Gateway:
         self.services = Services(registry or Registry())
         self.sessions = Sessions(self.services)
         self._running = False
+        self._broken: ConfigError | None = None
 
     @property
     def records(self) -> list[str]:
@@ -63,7 +64,9 @@ class Gateway:
             except ConfigError as error:
                 if self._running:
                     raise exceptions.OptionsError(f"alg: {error}") from None
-                # An exception would be shown with its traceback; an error that is logged at start ends mitmproxy too.
+                # An exception would be shown with its traceback; an error that is logged at start ends mitmproxy too. When
+                # the script is loaded again it does not: then nothing passes, since nobody knows any more what may.
+                self._broken = error
                 for line in str(error).splitlines():
                     LOGGER.error("alg: %s", line)  # noqa: TRY400
         if {"mode", "alg_policy"} & updated and (warning := _cannot_rewrite(ctx.options)):
@@ -114,6 +117,8 @@ class Gateway:
     def _claim(self, context: Context) -> Layer | None:
         if context.client.transport_protocol != "tcp" or context.server.address is None:
             return None
+        if self._broken is not None:
+            raise self._broken
         if (lease := self.sessions.watching(context)) is not None:
             return lease.claim(context)
         treatment = self._treatment(context.client, context.server)

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 from mitmproxy.exceptions import OptionsError
-from mitmproxy.test import taddons
+from mitmproxy.proxy import layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import modes
+from mitmproxy.test import taddons, tflow
 
 from alg.core.model import Side, TlsPolicy
 from alg.mitm.addon import Gateway
+from alg.mitm.legs import RefusedLayer
 from alg.mitm.options import OPTIONS
 from alg.mitm.settings import MitmSettings, Policy
 from tests.mitm.rig import REGISTRY
@@ -178,6 +182,18 @@ def test_an_option_that_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
         context.options.set("alg_confg=x", defer=True)
         gateway.running()
     assert "there is no option alg_confg; did you mean alg_config?" in caplog.text
+
+
+def test_nothing_passes_where_the_options_are_wrong() -> None:
+    """A script that is loaded again with wrong options does not end mitmproxy."""
+    gateway = Gateway(REGISTRY)
+    with loaded(gateway) as context:
+        context.configure(gateway, alg_plugins=["21=sip"])
+        nextlayer = layer.NextLayer(Context(tflow.tclient_conn(), context.options))
+        nextlayer.context.server = tflow.tserver_conn()
+        modes.TransparentProxy(nextlayer.context)
+        gateway.next_layer(nextlayer)
+        assert isinstance(nextlayer.layer, RefusedLayer)
 
 
 def test_lazy_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
