@@ -65,11 +65,23 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/explain.py": PURE
     | {"alg.core", "alg.testing", "alg.conversation", "alg.player", "alg.config", "alg.registry", "alg.settings"}
     | {"alg.certificates"},
-    "alg/relay/": ANY | {"alg", "alg.core", "alg.registry", "alg.settings", "alg.certificates", "alg.authority"},
+    "alg/own_address.py": ANY | {"alg.core"},
+    "alg/relay/": ANY
+    | {"alg", "alg.own_address", "alg.core", "alg.registry", "alg.settings", "alg.certificates", "alg.authority"},
     "alg/mitm/wrappers.py": ANY,  # imported by the daemon's command line, so mitmproxy is imported by its functions only
     "alg/mitm/compat.py": ANY | {"alg.core", "mitmproxy", "OpenSSL"},
     "alg/mitm/": ANY
-    | {"alg", "alg.core", "alg.registry", "alg.config", "alg.settings", "alg.routes", "alg.tables", "pydantic"}
+    | {
+        "alg",
+        "alg.own_address",
+        "alg.core",
+        "alg.registry",
+        "alg.config",
+        "alg.settings",
+        "alg.routes",
+        "alg.tables",
+        "pydantic",
+    }
     | {f"mitmproxy.{name}" for name in ("addonmanager", "connection", "flow", "hooks", "optmanager", "tcp")}
     | {f"mitmproxy.{name}" for name in ("command", "contentviews", "ctx", "exceptions", "http")},  # documented ones
     "alg/notify.py": ANY,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -17,20 +16,10 @@ from alg.mitm import compat
 from alg.mitm.layer import FlowLayer
 from alg.mitm.legs import endpoint_of
 from alg.mitm.settings import MitmSettings
+from alg.own_address import is_own_address
 from alg.registry import Registry
 
 _RECORDS_KEPT = 10_000
-
-
-def is_own_address(address: Address) -> bool:
-    """Whether an address is configured on this machine: whether one may bind it."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-    return True
 
 
 class Services:

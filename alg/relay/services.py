@@ -11,8 +11,8 @@ from alg.core.model import PortRange
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import Gate
 from alg.core.ports import PortPool
+from alg.own_address import is_own_address
 from alg.registry import Registry
-from alg.relay import sockets
 from alg.relay.budget import Budget, raise_descriptor_limit
 from alg.relay.pipes import PipePool
 from alg.relay.poller import make_watcher
@@ -30,7 +30,7 @@ class Services:
         self.registry = registry
         self.times = times
         self.limits = limits
-        self.gate = Gate(limits.leases, is_own_address=sockets.is_own_address)
+        self.gate = Gate(limits.leases, is_own_address=is_own_address)
         self.budget = Budget(limits, raise_descriptor_limit())
         self.pipes = PipePool(available=splice, limit=self.budget.pipes)
         self._timeouts: dict[float, Timeouts] = {}

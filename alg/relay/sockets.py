@@ -88,13 +88,3 @@ def _address(text: str) -> Address:
 def endpoint_of(sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
     """Turn what the kernel says about a socket into an endpoint."""
     return Endpoint(_address(sockaddr[0]), sockaddr[1])
-
-
-def is_own_address(address: Address) -> bool:
-    """Whether an address is configured on this machine: whether one may bind it."""
-    with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-    return True
