@@ -100,6 +100,8 @@ NEEDED: Sequence[tuple[object, str, tuple[str, ...] | None]] = (
     (server.TimeoutWatchdog, "register_activity", ("self",)),
     (mode_servers.ProxyConnectionHandler, "__init__", ("self", "master", "r", "w", "options", "mode")),
     (mode_specs, "ReverseMode", None),
+    (mode_specs, "RegularMode", None),
+    (mode_specs, "UpstreamMode", None),
     (events, "OpenConnectionCompleted", None),
     (commands, "RequestWakeup", None),
     (commands, "CloseTcpConnection", None),
@@ -184,6 +186,11 @@ def say(handler: ProxyConnectionHandler | None, conn: connection.Connection, dat
     transport = handler.transports.get(conn) if handler else None
     if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):
         transport.writer.write(data)
+
+
+def closes_wholly(client: connection.Client) -> bool:
+    """Whether half a close is a whole one: within an HTTP CONNECT tunnel mitmproxy knows no other."""
+    return isinstance(client.proxy_mode, mode_specs.RegularMode | mode_specs.UpstreamMode)
 
 
 def lacks_end(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> bool:

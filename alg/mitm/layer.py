@@ -273,6 +273,10 @@ class FlowLayer(CarrierLayer):
             return False
         return literal(server.address) is not None
 
+    @property
+    def _holds_tickets(self) -> bool:
+        return self.plugin is None
+
     def _resumable(self) -> compat.SSL.Session | None:
         return self.session.resumable(self)
 

@@ -72,6 +72,8 @@ class LegsLayer(Layer, ABC):
         self._early: list[tuple[Side, News]] = []
         self._asked_for_server: commands.OpenConnection | None = None
         """The request of the client's handshake to see to that of the server first."""
+        self._heard_end: set[Side] = set()
+        """The sides that were told that nothing more will come."""
         self._closing = False
         self._closed = False
 
@@ -145,7 +147,8 @@ class LegsLayer(Layer, ABC):
             if is_end and side is Side.CLIENT:
                 yield from self._finish()
             return
-        if is_end and compat.lacks_end(compat.handler_of(self.context.client), event.connection):
+        by_us = side in self._heard_end and compat.closes_wholly(self.context.client)
+        if is_end and not by_us and compat.lacks_end(compat.handler_of(self.context.client), event.connection):
             error = ConnectError(f"the {side.value} is gone: reset, or idle for too long", reason=f"{side.value}_lost")
             yield from self._on_lost(side, error)
         elif side in self._tunnels:
@@ -170,7 +173,9 @@ class LegsLayer(Layer, ABC):
         `later`: it begins when it is asked for."""
         tunnel: Tunnel
         if side is Side.CLIENT:
-            tunnel = ClientTunnel(self.context, self._news[side], server_first=server_first)
+            tunnel = ClientTunnel(
+                self.context, self._news[side], server_first=server_first, holds_tickets=self._holds_tickets
+            )
         else:
             tunnel = ServerTunnel(self.context, self._news[side], self._resumable())
         self._tunnels[side] = tunnel
@@ -178,6 +183,11 @@ class LegsLayer(Layer, ABC):
             tunnel.wait()
         else:
             yield from self._through(side, events.Start())
+
+    @property
+    @abstractmethod
+    def _holds_tickets(self) -> bool:
+        """Whether the client gets tickets to resume its TLS session by only with what else it is told."""
 
     @abstractmethod
     def _resumable(self) -> compat.SSL.Session | None:
@@ -260,6 +270,7 @@ class LegsLayer(Layer, ABC):
             command = commands.CloseTcpConnection(conn, half_close=True)
             if truncated and side in self._tunnels:
                 self._tunnels[side].silence()
+            self._heard_end.add(side)
             yield from self._give(side, command)
 
     def _reset(self, side: Side) -> Commands:

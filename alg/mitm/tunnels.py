@@ -176,13 +176,14 @@ class ClientTunnel(_Closing, ClientTLSLayer):
     """TLS toward the client, with a certificate of mitmproxy's CA.
 
     `server_first`: there is a handshake with the server that wants to know the name which the client asks for; it is
-    asked for by an `OpenConnection` of the server.
+    asked for by an `OpenConnection` of the server. `holds_tickets`: tickets wait for what else the client is told.
     """
 
-    def __init__(self, context: Context, news: list[News], *, server_first: bool) -> None:
+    def __init__(self, context: Context, news: list[News], *, server_first: bool, holds_tickets: bool = False) -> None:
         super().__init__(context)
         context.layers.remove(self)
         self.server_tls_available = server_first
+        self._holds_tickets = holds_tickets
         self.news = news
         self.child_layer = self.inside = _Inside(context, news)
 
@@ -199,6 +200,20 @@ class ClientTunnel(_Closing, ClientTLSLayer):
                 raise TlsError(
                     "an addon wants this TLS to pass as it is: nothing passes that nobody judged", reason="tls_ignored"
                 )
+
+    def tls_interact(self) -> Commands:
+        # A client that only sends reads no tickets (TLS 1.3): when it closes, its own kernel resets the connection, and what
+        # it has sent is lost on the way (curl, lftp). So they wait until it is told something that it must read.
+        if not (self._holds_tickets and self.established and self.tls.get_protocol_version_name() == "TLSv1.3"):
+            yield from super().tls_interact()
+
+    def send_data(self, data: bytes) -> Commands:
+        self._holds_tickets = False
+        yield from super().send_data(data)
+
+    def send_close(self, command: commands.CloseConnection) -> Commands:
+        self._holds_tickets = False
+        yield from super().send_close(command)
 
     @property
     def unused(self) -> bool:

@@ -63,7 +63,9 @@ def test_upload_is_not_guessed(run: Run, mode: str, content: bytes) -> None:
             sender.end()
             assert await receiver.until_cut() == content
             receiver.close()
+            assert await sender.rest() == b""  # and no reset
             await mitm.until("flow_close")
+            assert mitm.flows[-1].error is None
             assert mitm.flows[-1].metadata["alg"]["role"] == "data"
 
     run(work())

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import struct
 from pathlib import Path
 
 import pytest
+from mitmproxy.tcp import TCPFlow
 
 from alg.core.model import Endpoint
 from tests import pki
 from tests.mitm.conftest import Run
 from tests.mitm.tls_rig import TlsMitm, covering
 from tests.relay.ftp_peers import FILE, Server, ftps, protect, say, transfer
-from tests.relay.peers import SERVER, Peer
+from tests.relay.peers import DEADLINE, SERVER, Peer
 from tests.relay.tls_peer import TlsPeer, TruncatedError, plain_until_cut
 from tests.relay.tls_rig import VERSIONS
 
@@ -201,6 +203,51 @@ def test_a_data_channel_that_nobody_needs(run: Run, tmp_path: Path) -> None:
             (await Peer.connect(Endpoint.parse("127.0.0.1", told.split(b"|")[3]))).close()
             await rig.mitm.until("flow_close")
             assert not {"tls_failed", "tls_truncated"} & set(rig.mitm.gateway.records)
+
+    run(work())
+
+
+class SeesData:
+    """Says when something has passed on a data channel."""
+
+    def __init__(self, seen: asyncio.Event) -> None:
+        self._seen = seen
+
+    def tcp_message(self, flow: TCPFlow) -> None:
+        """It has."""
+        if flow.metadata["alg"]["role"] == "data":
+            self._seen.set()
+
+
+def test_tickets_wait_for_what_must_be_read(run: Run, tmp_path: Path) -> None:
+    """A client that only sends never reads them, and its close would reset the connection (TLS 1.3)."""
+
+    async def work() -> None:
+        async with (
+            covering(tmp_path) as rig,
+            ftps(rig, True, True, version=pki.V13) as (control, far),  # type: ignore[arg-type]
+        ):
+            seen = asyncio.Event()
+            rig.mitm.master.addons.add(SeesData(seen))
+            await protect(control, b"P")
+            assert isinstance(control, TlsPeer)
+            assert control.tls.session is not None
+            assert control.tls.session.has_ticket
+            told = await say(control, b"EPSV")
+            data = await Peer.connect(Endpoint.parse("127.0.0.1", told.split(b"|")[3]))
+            await control.send(b"STOR file\r\n")
+            assert await control.line() == b"150 here it comes\r\n"
+            covered = await TlsPeer.cover(data)
+            await covered.send(FILE)
+            async with asyncio.timeout(DEADLINE):
+                await seen.wait()  # so the handshake is over, and what it says is sent
+            with pytest.raises(BlockingIOError):
+                covered.sock.recv(1)
+            covered.fin()
+            assert await covered.rest() == b""
+            covered.close()
+            assert await control.line() == b"226 done\r\n"
+            assert far.stored == FILE
 
     run(work())
 

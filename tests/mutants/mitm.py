@@ -136,6 +136,17 @@ MITM_MUTANTS = (
         "self.news.append(Shaken(None))",
         (TLS,),
     ),
+    Mutant(
+        "mitm: tickets are sent at once", "F05", TUNNELS, "if not (self._holds_tickets and", "if not (False and", (TLS,)
+    ),
+    Mutant(
+        "mitm: what we close in a CONNECT tunnel is a reset",
+        "F05",
+        COMPAT,
+        "return isinstance(client.proxy_mode, mode_specs.RegularMode | mode_specs.UpstreamMode)",
+        "return False",
+        (MODES,),
+    ),
     # What is ours.
     Mutant(
         "mitm: ignored hosts are treated",
