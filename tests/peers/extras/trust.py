@@ -124,13 +124,14 @@ def distrusted(stage: Stage, why: str) -> None:
 
 
 def not_admitted(stage: Stage) -> None:
-    """The server wants a certificate, and there is none; with TLS 1.3 it says so behind the handshake."""
+    """The server wants a certificate, and there is none; with TLS 1.3 it says so behind the handshake. pyftpdlib hangs up on
+    what was said to it by then, so now and then a reset overtakes its alert."""
     with closing(Tap(stage.lab.server, FTP_PORT)) as tap:
         stage.curl(*LOGIN, "--output", f"{stage.folder}/x", SAMPLE_URL).failed().shows(
             "(< 421|response reading failed)"
         )
         check(not any("PASS" in line for line in tap.lines()), "the password went in the clear")
-    stage.logged("tls_")
+    stage.logged("tls_|the server is gone: Connection reset by peer")
 
 
 def scenes() -> Iterator[Scene]:
