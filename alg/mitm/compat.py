@@ -75,7 +75,7 @@ Asking: TypeAlias = Generator[commands.Command, object, T]
 OLDEST, NEXT_MAJOR = (11, 0, 2), 13
 """The versions that this was written for and tried with."""
 
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 # What is overridden, called or read here and in the modules that import from here: owner, name, parameters.
 NEEDED: Sequence[tuple[object, str, tuple[str, ...] | None]] = (
@@ -181,11 +181,17 @@ def tunnel_of(handler: ProxyConnectionHandler | None, conn: connection.Connectio
     return next((each for each in others if each.peername), conn)
 
 
+def _writer(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> asyncio.StreamWriter | None:
+    """What writes to a connection, if mitmproxy still has it and it is TCP."""
+    transport = handler.transports.get(conn) if handler else None
+    writer = transport.writer if transport else None
+    return writer if isinstance(writer, asyncio.StreamWriter) else None
+
+
 def say(handler: ProxyConnectionHandler | None, conn: connection.Connection, data: bytes) -> None:
     """Send bytes past all layers: for the last words to a client that has no layer of ours."""
-    transport = handler.transports.get(conn) if handler else None
-    if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):
-        transport.writer.write(data)
+    if (writer := _writer(handler, conn)) is not None:
+        writer.write(data)
 
 
 def closes_wholly(client: connection.Client) -> bool:
@@ -203,20 +209,22 @@ def lacks_end(handler: ProxyConnectionHandler | None, conn: connection.Connectio
 
 def reset(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> None:
     """Have the peer see a reset once the connection is closed, and no orderly end; what is queued is dropped."""
-    transport = handler.transports.get(conn) if handler else None
-    writer = transport.writer if transport else None
-    if isinstance(writer, asyncio.StreamWriter):
-        sock = writer.get_extra_info("socket")
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        writer.transport.abort()
+    if (writer := _writer(handler, conn)) is not None:
+        reset_stream(writer)
+
+
+def reset_stream(writer: asyncio.StreamWriter) -> None:
+    """Close a connection with a reset; what is queued is dropped."""
+    sock = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    writer.transport.abort()
 
 
 def close(handler: ProxyConnectionHandler | None, conn: connection.Connection) -> None:
     """Close a connection whose handler is over: mitmproxy leaves it open where that was cancelled while it ended."""
-    transport = handler.transports.get(conn) if handler else None
-    if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):
-        transport.writer.close()
+    if (writer := _writer(handler, conn)) is not None:
+        writer.close()
 
 
 def let_go_if_killed(held: flow.Flow) -> None:
@@ -228,9 +236,8 @@ def let_go_if_killed(held: flow.Flow) -> None:
 
 def set_reading(handler: ProxyConnectionHandler | None, conn: connection.Connection, *, on: bool) -> None:
     """Read a connection or not: mitmproxy itself reads on whatever a layer does."""
-    transport = handler.transports.get(conn) if handler else None
-    writer = transport.writer if transport else None
-    if isinstance(writer, asyncio.StreamWriter) and isinstance(writer.transport, asyncio.Transport):
+    writer = _writer(handler, conn)
+    if writer is not None and isinstance(writer.transport, asyncio.Transport):
         with contextlib.suppress(RuntimeError):  # it is closed
             writer.transport.resume_reading() if on else writer.transport.pause_reading()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import time
 from dataclasses import dataclass
 
@@ -31,12 +29,8 @@ class Stream:
 
     def drop(self) -> None:
         """Close it with a reset, unless it is being closed already."""
-        if self.writer.is_closing():
-            return
-        sock = self.writer.get_extra_info("socket")
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, compat.RESET_ON_CLOSE)
-        self.writer.transport.abort()
+        if not self.writer.is_closing():
+            compat.reset_stream(self.writer)
 
 
 def _mode(target: Endpoint) -> mode_specs.ReverseMode:

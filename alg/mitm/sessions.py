@@ -15,6 +15,7 @@ from alg.mitm.legs import endpoint_of, literal
 from alg.mitm.services import Services
 from alg.mitm.session import MitmSession
 from alg.mitm.settings import Policy, Treatment
+from alg.settings import Upstream
 
 
 class Sessions:
@@ -43,11 +44,12 @@ class Sessions:
         options = context.options
         if isinstance(mode, mode_specs.ReverseMode) and not options.keep_host_header and context.server.sni is None:
             context.server.sni = mode.address[0]
-        assert context.server.address is not None
+        assert context.client.peername is not None and context.server.address is not None
+        server = Upstream(*context.server.address[:2])
         session.master = FlowLayer(
             context,
             session,
-            name=f"{_show(context.client.peername)} -> {_show(context.server.address)}",
+            name=f"{endpoint_of(context.client.peername)} -> {server}",
             preview=Preview(self.services.settings.preview),
             plugin=make_plugin(treatment.plugin, treatment.config),
             covered=tuple(Side) if treatment.implicit else (),
@@ -102,10 +104,3 @@ class Sessions:
         for session in list(self.open.values()):
             for lease in session.leases:
                 session.close_binding(lease.lease.number)
-
-
-def _show(address: tuple[object, ...] | None) -> str:
-    if address is None:
-        return "?"
-    host, port, *_ = address
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
