@@ -43,7 +43,7 @@ PURE = frozenset(
     }
 )
 ANY = frozenset(sys.stdlib_module_names)
-CODECS = frozenset({"h11", "wsproto"})  # sans-IO
+CODECS = frozenset({"h11", "websockets"})  # sans-IO
 
 # For each place, the first that fits: what it may import besides itself.
 MAY_IMPORT: dict[str, frozenset[str]] = {
