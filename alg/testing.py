@@ -19,6 +19,7 @@ from alg.core.commands import (
     Command,
     ConnectUpstream,
     DialBinding,
+    Forward,
     NameBinding,
     OpenBinding,
     Record,
@@ -26,6 +27,7 @@ from alg.core.commands import (
     ReportRewrite,
     SendData,
     SendEof,
+    SetDeadline,
     Splice,
     StartTls,
     StopTls,
@@ -36,8 +38,10 @@ from alg.core.events import (
     CommandFailed,
     ConnectionLost,
     DataReceived,
+    DeadlinePassed,
     EofReceived,
     Event,
+    Forwarded,
     RelatedEnded,
     TlsStarted,
     TlsStopped,
@@ -48,6 +52,7 @@ from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Outcome,
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import Gate, LeaseLimits, TargetRules
 from alg.core.session import Lease, Session
+from alg.core.shared import SharedKey, SharedLease, SharedLeases
 
 __all__ = [
     "Accept",
@@ -100,6 +105,7 @@ class Playbook:
         server_tls: TlsPolicy = TlsPolicy.CLIENT,
         implicit_tls: Iterable[Side] = (),
         server_name: str | None = None,
+        upstream_name: str | None = None,
         upstreams: Mapping[str, str] | None = None,
         listeners: Iterable[str] | None = None,
         targets: Mapping[Side, TargetRules] | None = None,
@@ -112,7 +118,7 @@ class Playbook:
         the two legs: the client and our end toward it, our end toward the server and the server. Without a `server`
         the client chooses one out of `upstreams` (`{"ftp.example.org:21": "192.0.2.1:21"}`). `client_tls` and
         `server_tls` are the route's policies; the legs of `implicit_tls` are TLS from the start; `server_name` is what
-        the client asks for in its handshake. `listeners` are the endpoints that bindings get, in order, the client's
+        the client asks for in its handshake, `upstream_name` what the operator calls the server. `listeners` are the endpoints that bindings get, in order, the client's
         side first; when they run out, so have the ports (default: ports from 20001 up, at our end of the accepted leg).
         With `hold`, bindings, TLS and upstreams wait for `answer()`.
         """
@@ -127,7 +133,10 @@ class Playbook:
         self._implicit = tuple(implicit_tls)
         self._server_local = endpoint(server_local)
         self._upstreams = upstreams or {}
-        self.session = Session(1, endpoint(client).address, self.gate, targets)
+        self._upstream_name = upstream_name
+        self.shared = SharedLeases(self.gate.limits.shared)
+        """The listeners that sessions share: more than one playbook may be given the same, one after the other."""
+        self.session = Session(1, endpoint(client).address, self.gate, targets, self.shared)
         self.plugin = plugin(self.config)
         self.machine = FlowMachine(
             self.plugin,
@@ -141,6 +150,8 @@ class Playbook:
         self._hold = hold
         self._held: deque[_Question] = deque()
         self._spliced: set[Side] = set()
+        self._forwarding: dict[Side, int] = {}
+        self._deadline: float | None = None
         self.expectations: list[Expectation] = []
         self.listeners: dict[int, Mapping[Side, Endpoint]] = {}
         """Where each binding listened, by its number; also those that are closed by now."""
@@ -163,7 +174,7 @@ class Playbook:
 
     def _leg(self, side: Side, local: Endpoint, peer: Endpoint) -> Leg:
         tls = self._tls[side] if side in self._implicit else None
-        return Leg(local, peer, tls, self._policies[side])
+        return Leg(local, peer, tls, self._policies[side], self._upstream_name if side is Side.SERVER else None)
 
     @property
     def legs(self) -> Mapping[Side, Leg]:
@@ -182,10 +193,17 @@ class Playbook:
 
     def say(self, side: Side, data: bytes) -> None:
         """That side sends bytes. After the end they go nowhere, as on a closed connection."""
-        if self.closed:
+        if self.closed or not data:
             return
         if side in self._spliced:
             self._received[side.other] += data
+        elif passing := self._forwarding.get(side):
+            self._received[side.other] += data[:passing]
+            if len(data) < passing:
+                self._forwarding[side] = passing - len(data)
+            else:
+                del self._forwarding[side]
+                self._tell(Forwarded(side, data[passing:]))
         else:
             self._tell(DataReceived(side, data))
 
@@ -194,6 +212,7 @@ class Playbook:
         if side in self._spliced:
             self.ended.add(side.other)
         else:
+            self._forwarding.pop(side, None)
             self._tell(EofReceived(side))
         if len(self.ended) == len(Side) and not self.closed:
             self._close(CloseConnection())
@@ -201,6 +220,13 @@ class Playbook:
     def lose(self, side: Side, message: str = "reset by peer") -> None:
         """The leg of that side breaks."""
         self._tell(ConnectionLost(side, ConnectError(message, reason=f"{side.value}_lost")))
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by."""
+        self.now += seconds
+        if self._deadline is not None and self.now >= self._deadline:
+            self._deadline = None
+            self._tell(DeadlinePassed())
 
     def related_ended(self, number: int, outcome: Outcome | None) -> None:
         """A related flow that came through that binding, or was dialled, is over; None if it never had both legs."""
@@ -262,14 +288,22 @@ class Playbook:
             elif isinstance(command, DialBinding):
                 self.dialled.append(command.number)
                 self.session.release(command.number)
-            elif isinstance(command, Splice):
-                self._spliced.add(command.side)
             elif isinstance(command, Report | ReportRewrite):
                 self.records.append(command)
-            else:
+            elif isinstance(command, CloseConnection | Abort):
                 self._close(command)
+            else:
+                self._do_unread(command)
         while self._held and not self._hold:  # only now: commands are carried out in order
             self._answer(self._held.popleft(), None)
+
+    def _do_unread(self, command: Splice | Forward | SetDeadline) -> None:
+        if isinstance(command, Splice):
+            self._spliced.add(command.side)
+        elif isinstance(command, Forward):
+            self._forwarding[command.side] = command.count
+        else:
+            self._deadline = None if command.seconds is None else self.now + command.seconds
 
     def _answer(self, command: _Question, error: AlgError | None) -> None:
         if isinstance(command, OpenBinding):
@@ -296,7 +330,37 @@ class Playbook:
             leg = self._leg(Side.SERVER, self._server_local, endpoint(self._upstreams[name]))
             self._tell(UpstreamConnected(command, leg))
 
+    def _answer_shared(self, command: OpenBinding, error: AlgError | None) -> None:
+        plan, leg = command.expectation.server, self.legs[Side.CLIENT]
+        assert isinstance(plan, Connect), "the machine sees to it"
+        tls = command.expectation.client.tls
+        key = SharedKey(leg.local.address, plan, tls, command.expectation.plugin)
+        lease = self.shared.find(key)
+        try:
+            if error:
+                raise error
+            if lease is None:
+                lease = self._open_shared(key, command.expectation)
+            lease.tell(leg.peer.address, self.now)
+        except AlgError as problem:
+            self._tell(CommandFailed(command.number, problem))
+            return
+        assert lease.endpoint is not None, "it listens"
+        self.listeners[command.number] = opened = {Side.CLIENT: lease.endpoint}
+        self._descriptions[command.number] = command.expectation.describe(opened)
+        self._tell(BindingOpened(command.number, opened))
+
+    def _open_shared(self, key: SharedKey, expectation: Expectation) -> SharedLease:
+        lease, listener = self.shared.open(key, expectation), self._listener(Side.CLIENT)
+        if listener is None:
+            raise BindError("no port is free")
+        self.shared.opened(lease, listener)
+        return lease
+
     def _answer_binding(self, command: OpenBinding, error: AlgError | None) -> None:
+        if command.expectation.shared:
+            self._answer_shared(command, error)
+            return
         listeners = {side: self._listener(side) for side in command.expectation.accepted} if error is None else {}
         opened = {side: listener for side, listener in listeners.items() if listener is not None}
         if error or len(opened) < len(listeners):

@@ -53,6 +53,15 @@ def parse_address(text: bytes | str) -> Address:
     raise ProtocolError(f"not a literal IP address: {text[:_LONGEST_TEXT]!a}", reason="bad_address")
 
 
+def name_of(host: str) -> str | None:
+    """The host, if it is a name and no literal address."""
+    try:
+        parse_address(host)
+    except ProtocolError:
+        return host
+    return None
+
+
 def canonical(address: Address) -> Address:
     """Return the form to compare by: an IPv4-mapped address is the IPv4 address, as the kernel sees it."""
     if isinstance(address, IPv6Address):

@@ -85,6 +85,22 @@ class StopTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Carry the next `count` bytes of that side over without asking, then answer once with `Forwarded`; if that side ends
+    before, with `EofReceived`. As with `Splice`, a host may have the kernel do it."""
+
+    side: Side
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeadline:
+    """Answer with `DeadlinePassed` in so many seconds, and no more for an earlier one; None: no more at all."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Splice:
     """What comes from that side is nobody's business from here on: carry it over without asking, end and all.
 
@@ -173,6 +189,8 @@ Command: TypeAlias = (
     | ConnectUpstream
     | StartTls
     | StopTls
+    | Forward
+    | SetDeadline
     | Splice
     | CloseConnection
     | Abort

@@ -27,6 +27,19 @@ class EofReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Answer to `Forward`: all of it was passed on; what comes now is for the plugin again, and `more` came already."""
+
+    side: Side
+    more: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """Answer to `SetDeadline`."""
+
+
+@dataclass(frozen=True, slots=True)
 class BindingOpened:
     """Answer to `OpenBinding`: it listens already, and `endpoints` are what to advertise on the sides that accept."""
 
@@ -88,6 +101,8 @@ class ConnectionLost:
 Event: TypeAlias = (
     DataReceived
     | EofReceived
+    | Forwarded
+    | DeadlinePassed
     | BindingOpened
     | TlsStarted
     | TlsStopped

@@ -15,18 +15,21 @@ from alg.core.commands import (
     Abort,
     Command,
     ConnectUpstream,
+    Forward,
     SendData,
     SendEof,
     Splice,
 )
-from alg.core.errors import AlgError, PluginError
+from alg.core.errors import AlgError, PluginError, ProtocolError
 from alg.core.events import (
     BindingOpened,
     CommandFailed,
     ConnectionLost,
     DataReceived,
+    DeadlinePassed,
     EofReceived,
     Event,
+    Forwarded,
     RelatedEnded,
     TlsStarted,
     TlsStopped,
@@ -108,19 +111,14 @@ class FlowMachine(Requests):
             direction.stream.receive_eof()
             if direction.waits_for is direction.stream:
                 self._step(event.side)
-        elif isinstance(event, BindingOpened):
-            if not self._answer(event.number, event.endpoints, None):
-                self.release(event.number)  # whoever asked for it is gone
-        elif isinstance(event, TlsStarted | TlsStopped):
-            self._handshakes -= {event.side}
-            tls = event.tls if isinstance(event, TlsStarted) else None
-            self.legs[event.side] = replace(self.legs[event.side], tls=tls)
-            self._answer(event.side, None, None)
-        elif isinstance(event, UpstreamConnected):
-            self.legs[Side.SERVER] = event.leg
-            if self._server.opaque:  # from the start
-                self._commands.append(Splice(Side.SERVER))
-            self._answer(event.command, None, None)
+            elif isinstance(direction.waits_for, Forward):
+                self._step(event.side, False)
+        elif isinstance(event, ConnectionLost):
+            self._abort(event.error)
+        elif isinstance(event, DeadlinePassed):
+            seconds, what = self._deadline
+            if seconds is not None:
+                self._abort(ProtocolError(f"{what} took more than {seconds:g} s", reason="too_slow"))
         elif isinstance(event, CommandFailed):
             if isinstance(event.command, int):
                 self.session.release(event.command)
@@ -129,8 +127,29 @@ class FlowMachine(Requests):
                 self._handshakes -= {event.command}
             self._answer(event.command, None, event.error)
         else:
-            assert isinstance(event, ConnectionLost), "there is no other event"
-            self._abort(event.error)
+            self._receive_answer(event)
+
+    def _receive_answer(self, event: Event) -> None:
+        """What was asked of the host is done."""
+        if isinstance(event, Forwarded):
+            direction = self._directions[event.side]
+            direction.stream.receive(event.more)
+            if isinstance(direction.waits_for, Forward):
+                self._step(event.side, True)
+        elif isinstance(event, BindingOpened):
+            if not self._answer(event.number, event.endpoints, None):
+                self.release(event.number)  # whoever asked for it is gone
+        elif isinstance(event, TlsStarted | TlsStopped):
+            self._handshakes -= {event.side}
+            tls = event.tls if isinstance(event, TlsStarted) else None
+            self.legs[event.side] = replace(self.legs[event.side], tls=tls)
+            self._answer(event.side, None, None)
+        else:
+            assert isinstance(event, UpstreamConnected), "there is no other event"
+            self.legs[Side.SERVER] = event.leg
+            if self._server.opaque:  # from the start
+                self._commands.append(Splice(Side.SERVER))
+            self._answer(event.command, None, None)
 
     def _tell_outcome(self, event: RelatedEnded) -> None:
         """Tell a plugin what came of a related flow; it cannot send any more if its own flow is over."""
@@ -227,6 +246,8 @@ class FlowMachine(Requests):
                 self._abort(PluginError(f"plugin {self.plugin.name} reads on after splice()"))
             else:
                 direction.waits_for = request
+                if isinstance(request, Forward):
+                    self._commands.append(request)
 
     def _finish(self, side: Side) -> None:
         """A coroutine has returned: what its side says from here on is opaque."""
@@ -268,6 +289,8 @@ class FlowMachine(Requests):
         """Make both directions opaque."""
         if Side.SERVER not in self.legs and not self._ended:
             raise self._no_server()
+        if any(isinstance(direction.waits_for, Forward) for direction in self._directions.values()):
+            raise PluginError(f"plugin {self.plugin.name} splices in the middle of what passes unread")
         for side, direction in self._directions.items():
             if not direction.opaque and not self._ended:
                 self._make_opaque(side)

@@ -98,12 +98,16 @@ class TlsInfo:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One of a flow's two transport connections: our end, their end, what protects it, and what may."""
+    """One of a flow's two transport connections: our end, their end, what protects it, and what may.
+
+    `name` is what the operator, or the client, calls a server that was named and not given by its address.
+    """
 
     local: Endpoint
     peer: Endpoint
     tls: TlsInfo | None = None
     tls_policy: TlsPolicy = TlsPolicy.NEVER
+    name: str | None = None
 
     @property
     def secure(self) -> bool:
@@ -162,11 +166,12 @@ class Accept:
 class Connect:
     """A leg of a related flow that we dial, from the local address of the same side's leg of the master flow.
 
-    `tls` is as for `Accept`.
+    `tls` is as for `Accept`. `name` is what the target is called, where it has a name: TLS asks for it.
     """
 
     target: Endpoint
     tls: bool = False
+    name: str | None = None
 
 
 LegPlan: TypeAlias = Accept | Connect
@@ -178,7 +183,8 @@ class Expectation:
 
     Each leg is accepted or dialled; the usual pair is made by `Expectation.usual`. `limit` flows may come (None: any
     number), the first within `lifetime` seconds. `plugin` names what treats them (None: they are opaque). Where both
-    legs are accepted the first comer waits for the other; where both are dialled, the plugin says when.
+    legs are accepted the first comer waits for the other; where both are dialled, the plugin says when. With `shared`
+    there is one listener for all sessions of the route, and `lifetime` begins anew whenever it is told or used.
     """
 
     client: LegPlan
@@ -186,6 +192,7 @@ class Expectation:
     limit: int | None = 1
     lifetime: float = 60.0
     plugin: str | None = None
+    shared: bool = False
 
     @classmethod
     def usual(
@@ -198,11 +205,13 @@ class Expectation:
         sources: tuple[Address, ...] = (),
         plugin: str | None = None,
         tls: Collection[Side] = (),
+        shared: bool = False,
+        name: str | None = None,
     ) -> Expectation:
         """Accept on the origin's side, connect to the target on the other; `tls` names the legs that are TLS."""
-        accept, connect = Accept(sources, origin in tls), Connect(target, origin.other in tls)
+        accept, connect = Accept(sources, origin in tls), Connect(target, origin.other in tls, name)
         client, server = (accept, connect) if origin is Side.CLIENT else (connect, accept)
-        return cls(client, server, limit=limit, lifetime=lifetime, plugin=plugin)
+        return cls(client, server, limit=limit, lifetime=lifetime, plugin=plugin, shared=shared)
 
     def plan(self, side: Side) -> LegPlan:
         """What is done on that side."""

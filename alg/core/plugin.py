@@ -12,7 +12,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar, cast
 from alg.core.addresses import Address
 from alg.core.commands import ConnectUpstream
 from alg.core.errors import AlgError, BindError, PluginError, PolicyError
-from alg.core.model import Endpoint, Expectation, Leg, LegPlan, Side
+from alg.core.model import Connect, Endpoint, Expectation, Leg, LegPlan, Side
 from alg.core.outcomes import OnEnd
 from alg.core.stream import Stream, suspend
 
@@ -26,6 +26,8 @@ class Need(enum.Enum):
     """To leave the server to the plugin. In mitmproxy the mode says which server."""
     STOP_TLS = "stop_tls"
     """To take TLS off a leg. mitmproxy's TLS cannot tell what comes behind it."""
+    SHARED = "shared"
+    """To share listeners between sessions."""
 
 
 Field = str | int | Endpoint
@@ -40,6 +42,12 @@ class Machine(Protocol):
 
     def lease(self, expectation: Expectation, on_end: OnEnd | None) -> int:
         """Ask for a listener; return the number of the binding."""
+
+    def shared_target(self, endpoint: Endpoint) -> Connect | None:
+        """Where a shared listener leads."""
+
+    def set_deadline(self, seconds: float | None, what: str) -> None:
+        """End the flow in time."""
 
     def dial(self, number: int) -> None:
         """Dial both legs of a binding."""
@@ -168,6 +176,8 @@ class Flow:
         plugin: str | None = None,
         tls: Collection[Side] = (),
         on_end: OnEnd | None = None,
+        shared: bool = False,
+        name: str | None = None,
     ) -> Binding:
         """Expect a related flow: have the host listen on the origin's side and connect each comer to the target.
 
@@ -178,14 +188,38 @@ class Flow:
         sides in `tls` are TLS from the first byte. `on_end` is called for each flow that had both legs and is over; if
         this flow is over too by then, it may still `log`, and whatever else it asks for goes nowhere.
 
+        With `shared` there is one listener for all sessions of the route: it is opened when it is first asked for, and
+        used again by who asks for the same; `limit` means nothing, `lifetime` begins anew with each who is told or comes.
+        Who comes begins a session of its own, with the target as its upstream, and ends without a word to this one.
+        `name` is what such a target is called, where it has a name: in TLS, and as `Leg.name`.
+
         Raises (and records):
             PolicyError: the target is none that its side may name (`third_party_address`, `self_target`, `low_port`).
             BindError: the host has no port, descriptor or lease left.
         """
+        if (on_end is not None or origin is Side.SERVER) if shared else name is not None:
+            raise PluginError("only clients come to what is shared, and without `on_end`; `name` goes with `shared`")
         expectation = Expectation.usual(
-            origin, target, limit=limit, lifetime=lifetime, sources=sources, plugin=plugin, tls=tls
+            origin,
+            target,
+            limit=None if shared else limit,
+            lifetime=lifetime,
+            sources=sources,
+            plugin=plugin,
+            tls=tls,
+            shared=shared,
+            name=name,
         )
         return await self._expect(expectation, announced_by, on_end)
+
+    def shared_target(self, endpoint: Endpoint) -> Connect | None:
+        """Where a shared listener of this route leads, by the endpoint that is advertised for it; None if it is none."""
+        return self._machine.shared_target(endpoint)
+
+    def deadline(self, seconds: float | None, what: str = "the client") -> None:
+        """End the flow in so many seconds (`too_slow`), whatever comes until then, unless another deadline is set before;
+        None: there is none any more. `what` is what then took too long."""
+        self._machine.set_deadline(seconds, what)
 
     async def expect_legs(
         self,

@@ -83,12 +83,14 @@ class TargetRules:
 
 @dataclass(frozen=True, slots=True)
 class LeaseLimits:
-    """How many leases may be pending at once: per session, per client address, and in the whole gateway; and how long one
-    may last, in seconds, whatever its plugin asks for (None: as that says)."""
+    """How many leases may be pending at once: per session, per client address, and in the whole gateway; how many listeners
+    the sessions of one route may share; and how long one may last, in seconds, whatever its plugin asks for (None: as
+    that says)."""
 
     per_session: int = 16
     per_client: int = 256
     in_all: int = 4096
+    shared: int = 256
     lifetime: float | None = None
 
 

@@ -8,33 +8,36 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from typing import TypeAlias
 
+from alg.core.addresses import Address
 from alg.core.commands import (
     CloseBinding,
     CloseConnection,
     Command,
     ConnectUpstream,
     DialBinding,
+    Forward,
     NameBinding,
     OpenBinding,
     Report,
     ReportRewrite,
     SendData,
+    SetDeadline,
     StartTls,
     StopTls,
 )
 from alg.core.errors import PluginError, ProtocolError
-from alg.core.model import Endpoint, Expectation, Leg, Side
+from alg.core.model import Connect, Endpoint, Expectation, Leg, Side
 from alg.core.outcomes import OnEnd, Outcomes
 from alg.core.plugin import Field, Flow, StreamPlugin
 from alg.core.promise import Promise
 from alg.core.session import Session
 from alg.core.stream import Stream
 
-Request: TypeAlias = Stream | int | Side | ConnectUpstream | Promise[object]
+Request: TypeAlias = Stream | int | Side | ConnectUpstream | Forward | Promise[object]
 """What a coroutine waits for: more of its stream, the binding of that number, TLS on that side (or its end), a server,
-or something that the other coroutine knows."""
+that bytes have passed, or something that the other coroutine knows."""
 
-REQUESTS = (int, Side, ConnectUpstream, Promise)
+REQUESTS = (int, Side, ConnectUpstream, Forward, Promise)
 
 
 class Direction:
@@ -55,6 +58,7 @@ class Requests(ABC):
     __slots__ = (
         "_client",
         "_commands",
+        "_deadline",
         "_directions",
         "_ended",
         "_handshakes",
@@ -77,6 +81,7 @@ class Requests(ABC):
         self._commands: list[Command] = []
         self._ended = False
         self._handshakes: frozenset[Side] = frozenset()
+        self._deadline: tuple[float | None, str] = (None, "")
         self.now = 0.0
         """Seconds of the host's monotonic clock at the last event."""
         plugin.flow = Flow(self)
@@ -99,6 +104,10 @@ class Requests(ABC):
                 f"plugin {self.plugin.name} sends to the {side.value}, where bytes pass unread: override {name}, and do "
                 "not return from it before"
             )
+        if isinstance(direction.waits_for, Forward):
+            raise PluginError(
+                f"plugin {self.plugin.name} sends to the {side.value} in the middle of what passes unread"
+            )
         if not self._ended and not direction.opaque:
             self._commands.append(SendData(side, data))
 
@@ -110,6 +119,16 @@ class Requests(ABC):
         if on_end is not None:
             self._outcomes.watch(lease, on_end)
         return lease.number
+
+    def shared_target(self, endpoint: Endpoint) -> Connect | None:
+        """Where a shared listener that is advertised as this endpoint leads."""
+        return self.session.shared.target_of(endpoint) if self.session.shared is not None else None
+
+    def set_deadline(self, seconds: float | None, what: str) -> None:
+        """Ask the host to end the flow in time."""
+        if not self._ended and (seconds is not None or self._deadline[0] is not None):
+            self._deadline = seconds, what
+            self._commands.append(SetDeadline(seconds))
 
     def dial(self, number: int) -> None:
         """Ask the host to dial both legs of a binding."""
@@ -199,5 +218,7 @@ class Requests(ABC):
         lease = self.session.find(number)
         if lease is not None:
             expectation = lease.expectation  # its lifetime may be shorter than was asked for
-        sources = lease.sources if lease else {}
+        sources: Mapping[Side, tuple[Address, ...]] = lease.sources if lease else {}
+        if expectation.shared:
+            sources = self.session.sources(expectation, self.legs)
         self._commands.append(ReportRewrite(number, expectation, endpoints, sources, announced_by))

@@ -12,6 +12,7 @@ from alg.core.addresses import Address, canonical
 from alg.core.errors import BindError, PolicyError
 from alg.core.model import Accept, Connect, Expectation, Leg, Side
 from alg.core.policy import Gate, TargetRules
+from alg.core.shared import SharedLeases
 
 _STRICT = TargetRules()
 
@@ -68,17 +69,26 @@ class Lease:
 class Session:
     """Everything one client conversation caused (RFC 2663: session bundle), as far as the rules need to know it."""
 
-    __slots__ = ("_client", "_gate", "_leases", "_next", "number", "targets")
+    __slots__ = ("_client", "_gate", "_leases", "_next", "number", "shared", "targets")
 
     def __init__(
-        self, number: int, client: Address, gate: Gate, targets: Mapping[Side, TargetRules] | None = None
+        self,
+        number: int,
+        client: Address,
+        gate: Gate,
+        targets: Mapping[Side, TargetRules] | None = None,
+        shared: SharedLeases | None = None,
     ) -> None:
-        """`targets` says where each side may have us connect; a side that is left out gets the strict default."""
+        """`targets` says where each side may have us connect; a side that is left out gets the strict default.
+
+        `shared` are the leases of the session's route; None: its host has no listeners to share.
+        """
         self.number = number
         self._client = canonical(client)
         self._gate = gate
         self.targets = dict(targets or {})
         """Where each side may have us connect."""
+        self.shared = shared
         self._leases: dict[int, Lease] = {}
         self._next = 1
 
@@ -86,7 +96,7 @@ class Session:
         """Judge an expectation and take a lease for it; the host opens the listener.
 
         `legs` are those of the flow that announced it. Every target is judged against the leg of the side on which it
-        lies: that leg's peer is the only one who may name it.
+        lies: that leg's peer is the only one who may name it. One that is shared is judged, and counted with its route.
 
         Raises:
             PolicyError: a target is refused by the rules.
@@ -96,22 +106,31 @@ class Session:
             plan = expectation.plan(side)
             if isinstance(plan, Connect):
                 self._gate.judge_target(plan.target, legs[side], self.targets.get(side, _STRICT))
-        sources = {}
-        for side in Side:
-            plan = expectation.plan(side)
-            if isinstance(plan, Accept):
-                sources[side] = tuple(map(canonical, plan.sources)) or (legs[side].peer.address,)
+        if (longest := self._gate.limits.lifetime) is not None and expectation.lifetime > longest:
+            expectation = replace(expectation, lifetime=longest)
+        lease = Lease(self._next, expectation, self.sources(expectation, legs))
+        self._next += 1
+        if expectation.shared:
+            if self.shared is None:
+                raise BindError("there are no shared listeners in this host", reason="no_listener")
+            return lease
         if len(self._leases) >= self._gate.limits.per_session:
             raise BindError(
                 f"{len(self._leases)} leases are pending in this session, the limit", reason="too_many_leases"
             )
         self._gate.count_lease(self._client)
-        if (longest := self._gate.limits.lifetime) is not None and expectation.lifetime > longest:
-            expectation = replace(expectation, lifetime=longest)
-        lease = Lease(self._next, expectation, sources)
         self._leases[lease.number] = lease
-        self._next += 1
         return lease
+
+    @staticmethod
+    def sources(expectation: Expectation, legs: Mapping[Side, Leg]) -> dict[Side, tuple[Address, ...]]:
+        """Who may come, for each side on which we accept: who is named, or else that leg's peer."""
+        sources = {}
+        for side in Side:
+            plan = expectation.plan(side)
+            if isinstance(plan, Accept):
+                sources[side] = tuple(map(canonical, plan.sources)) or (legs[side].peer.address,)
+        return sources
 
     def find(self, number: int) -> Lease | None:
         """The pending lease of that number, if it is still pending."""

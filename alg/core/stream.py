@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Generator
 
+from alg.core.commands import Forward
 from alg.core.errors import ProtocolError
 from alg.core.model import Side
 
@@ -86,6 +87,21 @@ class Stream:
                 return b""
             await suspend(self)
         return self._take(min(limit, len(self._buffer)))
+
+    async def forward(self, count: int) -> None:
+        """Let the next `count` bytes pass to the other side unread; when this returns, they are on their way.
+
+        The kernel may carry them. Meanwhile nothing else may be sent to the other side.
+
+        Raises:
+            ProtocolError: the stream ended before (`truncated`).
+        """
+        rest = count
+        if ready := min(count, len(self._buffer)):
+            self.send(self._take(ready))
+            rest -= ready
+        if rest and (self._ended or not await suspend(Forward(self.side, rest))):
+            raise ProtocolError(f"the {self.side.value} ended before {count} bytes had passed", reason="truncated")
 
     # For plugins: writing.
 

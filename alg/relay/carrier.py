@@ -62,6 +62,14 @@ class Carrier(ABC):
         self._pumps[side] = pump
         pump.start()
 
+    def _forward(self, side: Side, count: int, on_end: Callable[[], None], on_done: Callable[[bytes], None]) -> None:
+        """Carry so many bytes of that side; `on_done` gets what was read behind them."""
+        leg = self.legs[side]
+        leg.pause()
+        pump = Pump(leg, self.legs[side.other], self._pool, on_end, count=count, on_done=on_done)
+        self._pumps[side] = pump
+        pump.start()
+
     # The end.
 
     def _client_ended(self) -> None:

@@ -18,11 +18,13 @@ from alg.core.commands import (
     Command,
     ConnectUpstream,
     DialBinding,
+    Forward,
     OpenBinding,
     Report,
     ReportRewrite,
     SendData,
     SendEof,
+    SetDeadline,
     Splice,
     StartTls,
     StopTls,
@@ -32,8 +34,10 @@ from alg.core.events import (
     CommandFailed,
     ConnectionLost,
     DataReceived,
+    DeadlinePassed,
     EofReceived,
     Event,
+    Forwarded,
     TlsStarted,
     TlsStopped,
     UpstreamConnected,
@@ -41,6 +45,7 @@ from alg.core.events import (
 from alg.core.flow import FlowMachine
 from alg.core.model import Side, TlsInfo
 from alg.relay.carrier import Carrier
+from alg.relay.deadline import Deadline
 from alg.relay.flow_tls import FlowTls
 from alg.relay.leg import HIGH_WATER, RECEIVE_VIEW, LegSocket
 from alg.relay.owner import FlowOwner
@@ -62,7 +67,7 @@ class RelayedFlow(Carrier):
     end.
     """
 
-    __slots__ = ("_covering", "_failure", "_machine", "_notify_closed", "_owner", "tls")
+    __slots__ = ("_covering", "_deadline", "_failure", "_machine", "_notify_closed", "_owner", "tls")
 
     def __init__(
         self,
@@ -83,6 +88,7 @@ class RelayedFlow(Carrier):
         """The legs whose handshake is to be complete before anything is carried."""
         self._failure: AlgError | None = None
         """Why there is no TLS toward the server, as long as the client cannot be told."""
+        self._deadline: Deadline | None = None
         self.tls: FlowTls | None = None
         """TLS where there is some, or was when the flow ended."""
 
@@ -92,6 +98,8 @@ class RelayedFlow(Carrier):
         self._owner.flow_ended(self)
 
     def _on_closed(self) -> None:
+        if self._deadline:
+            self._deadline.close()
         self._notify_closed(self)
 
     def _timeouts(self, seconds: float) -> Timeouts:
@@ -281,6 +289,12 @@ class RelayedFlow(Carrier):
             self._side_ended(command.side.other)
         elif isinstance(command, Splice):
             self._splice(command.side)
+        elif isinstance(command, Forward):
+            side = command.side
+            self._forward(side, command.count, partial(self._forward_ended, side), partial(self._forwarded, side))
+        elif isinstance(command, SetDeadline):
+            self._deadline = self._deadline or Deadline(self._loop, self._too_late)
+            self._deadline.set(command.seconds)
         elif isinstance(command, StartTls):
             side = command.side
             self._start_tls(side, partial(self._started, side), partial(self._not_started, side))
@@ -303,6 +317,18 @@ class RelayedFlow(Carrier):
                 else:
                     server.close()
                 self._close_after_last_word(abort=True)
+
+    def _forwarded(self, side: Side, more: bytes) -> None:
+        """All that was to pass unread has; `more` was read behind it."""
+        del self._pumps[side]
+        self.tell(Forwarded(side, more))
+
+    def _forward_ended(self, side: Side) -> None:
+        del self._pumps[side]
+        self.tell(EofReceived(side))
+
+    def _too_late(self) -> None:
+        self.tell(DeadlinePassed())
 
     def _update_reading(self) -> None:
         """Read a side while the machine wants it and nobody is behind with taking what came of it."""

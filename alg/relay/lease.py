@@ -11,7 +11,7 @@ from collections.abc import Callable
 from alg.core.addresses import Address
 from alg.core.errors import BindError, PolicyError
 from alg.core.events import RelatedEnded
-from alg.core.model import Endpoint, Side
+from alg.core.model import Endpoint, Leg, Realm, Side
 from alg.core.ports import PortPool
 from alg.core.session import Lease
 from alg.relay import sockets
@@ -37,22 +37,24 @@ class LeaseListener:
 
     def __init__(
         self,
-        session: LeaseOwner,
+        services: Services,
+        realm: Realm,
         side: Side,
+        leg: Leg,
         on_came: Callable[[LeaseListener, socket.socket, Endpoint], None],
         on_trouble: Callable[[str], None],
     ) -> None:
-        """Open the listener. Whoever comes is handed to `on_came`; `on_trouble` hears why nobody can be accepted.
+        """Open the listener, where `leg` reaches that side. Whoever comes is handed to `on_came`; `on_trouble` hears why
+        nobody can be accepted.
 
         Raises:
             BindError: no port is free.
         """
         self.side = side
-        self._services: Services = session.services
+        self._services = services
         self._on_came = on_came
         self._on_trouble = on_trouble
-        realm = session.route.realms[side]
-        local = session.legs[side].local.address
+        local = leg.local.address
         address = _of_family(local, realm.bind)
         self._pool: PortPool = self._services.port_pool(address, realm.ports)
         self._sock, self.local = self._bind(address)
@@ -92,9 +94,14 @@ class LeaseListener:
         if self._sock.fileno() >= 0:
             self._services.watcher.add_reader(self._sock.fileno(), self._acceptable)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it listens no more."""
+        return self._sock.fileno() < 0
+
     def close(self) -> None:
         """Stop listening; the port goes back to its pool. The second time nothing happens."""
-        if self._sock.fileno() < 0:
+        if self.closed:
             return
         self._services.watcher.forget(self._sock.fileno())
         self._sock.close()
@@ -124,7 +131,8 @@ class RelayedLease:
             services.budget.take_related()
         try:
             for side in lease.expectation.accepted:
-                self._listeners.append(LeaseListener(session, side, self._came, self._trouble))
+                realm, leg = session.route.realms[side], session.legs[side]
+                self._listeners.append(LeaseListener(services, realm, side, leg, self._came, self._trouble))
         except BindError:
             self._close_listeners()
             raise

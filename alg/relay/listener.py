@@ -14,6 +14,7 @@ from alg.core.policy import TargetRules
 from alg.relay import sockets
 from alg.relay.records import record
 from alg.relay.services import Services
+from alg.relay.shared import SharedListener, SharedListeners
 from alg.relay.tls_settings import RouteTls
 from alg.settings import Route
 
@@ -25,7 +26,10 @@ class Listener:
     """The public listener of one route."""
 
     def __init__(
-        self, services: Services, route: Route, on_accepted: Callable[[Listener, socket.socket, Endpoint], None]
+        self,
+        services: Services,
+        route: Route,
+        on_accepted: Callable[[Listener | SharedListener, socket.socket, Endpoint], None],
     ) -> None:
         """Listen; `start` begins to accept. Each client is handed to `on_accepted` with its address.
 
@@ -47,6 +51,7 @@ class Listener:
         # A side that the operator put on loopback may announce its own address there.
         client = replace(route.targets[Side.CLIENT], loopback=is_this_host(route.listen.address))
         self.targets: dict[Side, TargetRules] = {Side.CLIENT: client, Side.SERVER: route.targets[Side.SERVER]}
+        self.shared = SharedListeners(services, route, self.tls, self.targets, on_accepted)
 
     async def resolve(self) -> None:
         """Look up the upstream.
@@ -144,3 +149,4 @@ class Listener:
         if self.sock.fileno() >= 0:
             self._services.watcher.forget(self.sock.fileno())
             self.sock.close()
+        self.shared.close()

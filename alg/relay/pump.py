@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 
 from alg.relay import pipes
@@ -25,11 +26,26 @@ _FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 
 
 class Pump:
-    """Carries what comes from `source` to `sink`; calls `on_end` when `source` has ended."""
+    """Carries what comes from `source` to `sink`; calls `on_end` when `source` has ended.
 
-    __slots__ = ("_held", "_on_end", "_pieces", "_pipe", "_pool", "sink", "source", "splicing")
+    With a `count`, it carries so many bytes and then calls `on_done`, once they are on their way, with what it has read
+    behind them.
+    """
 
-    def __init__(self, source: LegSocket, sink: LegSocket, pool: PipePool, on_end: Callable[[], None]) -> None:
+    __slots__ = ("_held", "_left", "_on_done", "_on_end", "_pieces", "_pipe", "_pool", "sink", "source", "splicing")
+
+    def __init__(
+        self,
+        source: LegSocket,
+        sink: LegSocket,
+        pool: PipePool,
+        on_end: Callable[[], None],
+        *,
+        count: int | None = None,
+        on_done: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._left = sys.maxsize if count is None else count
+        self._on_done = on_done
         self.source = source
         self.sink = sink
         self._pool = pool
@@ -68,13 +84,21 @@ class Pump:
 
     def _copy(self) -> None:
         for _ in range(_ROUNDS):
-            count = self.source.receive()
+            wanted = min(self._left, RECEIVE_SIZE)
+            count = self.source.receive(wanted)
             if count is None:
                 return
             if not count:
                 self._end()
                 return
+            if count >= self._left:
+                more = bytes(RECEIVE_VIEW[self._left : count])  # TLS may hand out more than was asked for
+                self.sink.send(RECEIVE_VIEW[: self._left])
+                self._left = 0
+                self._done(more)
+                return
             self.sink.send(RECEIVE_VIEW[:count])
+            self._left -= count
             if self.sink.queued:
                 self.source.pause()
                 self.sink.when_drained(self._resume)
@@ -87,7 +111,7 @@ class Pump:
                     self.splicing = True
                     self._pieces = 0
                     return
-            if count < RECEIVE_SIZE:
+            if count < wanted:
                 return  # that was all; the loop calls again when there is more
 
     @property
@@ -105,7 +129,7 @@ class Pump:
         self._pipe = pipe
         for turn in range(_ROUNDS):
             try:
-                count = os.splice(self.source.fd, pipe.writer, pipes.SIZE, flags=_FLAGS)
+                count = os.splice(self.source.fd, pipe.writer, min(pipes.SIZE, self._left), flags=_FLAGS)
             except BlockingIOError:
                 if turn:
                     break
@@ -127,14 +151,19 @@ class Pump:
                 return
             self.source.received += count
             self._held += count
+            self._left -= count
             if not self._empty_pipe(pipe):
                 return
+            if not self._left:
+                break
             self._pieces = 0 if count >= BULK else self._pieces + 1
             if self._pieces >= _SMALL_PIECES:
                 self.splicing = False
                 self._pieces = 0
                 break
         self._release_pipe()
+        if not self._left:
+            self._done()
 
     def _empty_pipe(self, pipe: Pipe) -> bool:
         """Send what the pipe holds; return whether it is empty."""
@@ -156,12 +185,20 @@ class Pump:
     def _continue(self) -> None:
         if self._pipe and self._empty_pipe(self._pipe):
             self._release_pipe()
-            self._resume()
+            if self._left:
+                self._resume()
+            else:
+                self._done()
 
     def _release_pipe(self) -> None:
         if self._pipe and not self._held:
             self._pool.give_back(self._pipe)
             self._pipe = None
+
+    def _done(self, more: bytes = b"") -> None:
+        self.source.pause()
+        if self._on_done:
+            self._on_done(more)
 
     def _end(self) -> None:
         self.source.pause()

@@ -17,6 +17,7 @@ from alg.relay.listener import Listener
 from alg.relay.records import record
 from alg.relay.services import Services
 from alg.relay.session import RelayedSession, refuse
+from alg.relay.shared import SharedListener
 from alg.settings import Limits, Route, Times
 
 _LOOKS = 8
@@ -85,7 +86,7 @@ class Relay:
 
     # Sessions.
 
-    def _admit(self, listener: Listener, sock: socket.socket, peer: Endpoint) -> None:
+    def _admit(self, listener: Listener | SharedListener, sock: socket.socket, peer: Endpoint) -> None:
         """Begin a session for an accepted client, if the budget has room for it."""
         route, plugin = listener.route, None
         try:
@@ -102,7 +103,7 @@ class Relay:
         self.sessions.add(session)
         self._idle.clear()
 
-    def _record_refusal(self, listener: Listener, peer: Endpoint, error: AlgError) -> None:
+    def _record_refusal(self, listener: Listener | SharedListener, peer: Endpoint, error: AlgError) -> None:
         """A flood of clients must not become a flood of records: one a second, with the count of the others."""
         self._refusals += 1
         now = self.services.loop.time()

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from alg.core.addresses import Address, is_this_host
+from alg.core.addresses import Address, is_this_host, name_of
 from alg.core.commands import ConnectUpstream, OpenBinding, Record
 from alg.core.errors import AlgError, BindError, ConnectError, TlsError
 from alg.core.events import CommandFailed, Event, UpstreamConnected
@@ -29,6 +29,7 @@ from alg.relay.no_leg import NoLeg
 from alg.relay.records import wanted
 from alg.relay.services import Services
 from alg.relay.session_records import SessionRecords
+from alg.relay.shared import SharedListener
 from alg.relay.timeouts import Timeouts
 from alg.relay.tls import TlsEngine
 from alg.relay.tls_settings import SessionTls
@@ -52,6 +53,7 @@ class RelayedSession:
         "_over",
         "_plugin",
         "_records",
+        "_shared",
         "_tls",
         "_upstream",
         "_upstream_host",
@@ -70,7 +72,7 @@ class RelayedSession:
     def __init__(
         self,
         services: Services,
-        listener: Listener,
+        listener: Listener | SharedListener,
         number: int,
         sock: socket.socket,
         peer: Endpoint,
@@ -82,7 +84,8 @@ class RelayedSession:
         self._on_closed = on_closed
         self.route = listener.route
         self.number = number
-        self.core = Session(number, peer.address, services.gate, listener.targets)
+        self._shared = listener.shared
+        self.core = Session(number, peer.address, services.gate, listener.targets, listener.shared.leases)
         self.peer = peer
         self.share = 0
         """What was taken from the budget."""
@@ -179,7 +182,8 @@ class RelayedSession:
 
     def _server_leg(self, server: socket.socket, target: Endpoint) -> Leg:
         local = sockets.endpoint_of(server.getsockname())
-        return Leg(local, target, tls_policy=self.route.tls_policy(Side.SERVER))
+        policy = self.route.tls_policy(Side.SERVER)
+        return Leg(local, target, tls_policy=policy, name=name_of(self._upstream_host))
 
     def introduce(self, server: socket.socket, client: Leg | None) -> None:
         """Tell a server that was just connected who its client is, if the route wants that (PROXY protocol)."""
@@ -213,6 +217,8 @@ class RelayedSession:
         """Listen for an expectation of this session."""
         if self._over:
             return CommandFailed(command.number, BindError("the session has ended", reason="session_over"))
+        if command.expectation.shared:
+            return self._shared.open(command, self.legs[Side.CLIENT])
         if len(self.flows) + len(self._dials) > self.services.limits.flows_per_session:  # the master is one of them
             error = BindError(f"{len(self.flows) - 1} related flows are open, the limit", reason="too_many_flows")
             return CommandFailed(command.number, error)
