@@ -93,12 +93,9 @@ class Deflate(PerMessageDeflate):
 
     def _inflate_piece(self, data: bytes, pieces: list[bytes], room: int) -> int:
         """Inflate some bytes, append what they hold to the pieces, and return the room that is left."""
-        size = full = 0
-        while data or size == full:  # as long as the last call gave all that it might, there can be more inside
-            full = min(PIECE, room + 1)
-            inflated = self.decoder.decompress(data, full)
-            size = len(inflated)
-            room -= size
+        while data:  # the tail is consumed last: once it is, nothing of the message is left inside
+            inflated = self.decoder.decompress(data, min(PIECE, room + 1))
+            room -= len(inflated)
             if room < 0:
                 raise FrameError(f"the {self.who} sent a message that inflates too far", reason="message_too_long")
             if inflated:
