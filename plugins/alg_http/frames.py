@@ -1,8 +1,8 @@
 """One direction of a WebSocket whose frames are read: each is checked, and serialised anew for the other leg.
 
 The header is parsed here (RFC 6455 section 5.2), not by the library's `Frame.parse`: that one takes lengths that are not
-minimal, has the payload before it looks at opcode and reserved bits, counts no frames, and drives a generator of its own
-where a plugin has coroutines. Masking, compression, serialising and the table of close codes are the library's
+minimal, has the payload before it looks at reserved bits and control frames' sizes, counts no frames, and drives a
+generator of its own where a plugin has coroutines. Masking, compression, serialising and the table of close codes are the library's
 (`websockets`): in C where it matters, with random masking keys, which plugins have not.
 """
 

@@ -168,7 +168,7 @@ def accept_client(offer: Offer) -> tuple[Deflate | None, bytes | None]:
         server_max_window_bits=WINDOW_BITS, client_max_window_bits=WINDOW_BITS, compress_settings=COMPRESS_SETTINGS
     )
     for offered in offer.extensions:
-        # zlib cannot compress with a window of 8 bits; the library says so from version 15 on.
+        # zlib cannot compress with a window of 8 bits; older versions of the library do not say so.
         if offered.name != _DEFLATE or ("server_max_window_bits", "8") in offered.parameters:
             continue
         try:

@@ -1,7 +1,7 @@
 """What the payload of a WebSocket frame may hold: deflated data, UTF-8, a close code. And the error for what it may not.
 
 The library (`websockets`) negotiates deflate and compresses. We inflate ourselves, because its `decode` loses, and keeps
-for ever, all that comes after a block marked as final, and before version 15 may exceed its own limit.
+for ever, all that comes after a block marked as final, and in older versions may exceed its own limit.
 """
 
 from __future__ import annotations
