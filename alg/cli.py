@@ -11,6 +11,7 @@ import platform
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -20,7 +21,7 @@ from alg import __version__, conversation, daemon, explain, transfer_log
 from alg.authority import Authority, default_directory
 from alg.certificates import show_time
 from alg.config import Overrides, load
-from alg.core.addresses import Address, parse_address
+from alg.core.addresses import Address, Network, parse_address
 from alg.core.errors import AlgError, BindError, ConfigError, ProtocolError
 from alg.core.model import PortRange
 from alg.mitm import wrappers
@@ -35,9 +36,10 @@ EXIT_BAD_CONFIG = 78
 if TYPE_CHECKING:
     _PortsType = click.ParamType[PortRange]
     _AddressType = click.ParamType[Address]
+    _NetworkType = click.ParamType[Network]
     _SecondsType = click.ParamType[float]
 else:  # before click 8.4 it takes no parameter
-    _PortsType = _AddressType = _SecondsType = click.ParamType
+    _PortsType = _AddressType = _NetworkType = _SecondsType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -59,6 +61,16 @@ class _Address(_AddressType):
         try:
             return parse_address(value)
         except ProtocolError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Network(_NetworkType):
+    name = "NETWORK"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Network:
+        try:
+            return ip_network(value)
+        except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
@@ -138,6 +150,20 @@ def _settings_options(command: F) -> F:
             multiple=True,
             metavar="HOST[:PORT]|NETWORK",
             help="A server that clients may choose where the route says * (may be given several times).",
+        ),
+        click.option(
+            "--profile",
+            "profiles",
+            multiple=True,
+            metavar="NAME",
+            help="A ready profile of the plugin, e.g. cdp for http, read-only for ftp (may be given several times).",
+        ),
+        click.option(
+            "--targets-server",
+            type=_Network(),
+            multiple=True,
+            metavar="NETWORK",
+            help="Hosts that the server may name besides itself (may be given several times).",
         ),
         click.option(
             "--proxy-protocol",

@@ -9,14 +9,14 @@ import contextlib
 import difflib
 import json
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 
 import pydantic
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from alg.core.addresses import Address
+from alg.core.addresses import Address, Network
 from alg.core.errors import ConfigError
 from alg.core.model import PortRange, Realm, Side
 from alg.core.plugin import StreamPlugin
@@ -47,6 +47,8 @@ class Overrides:
     upstream_insecure: bool = False
     allow_upstream: tuple[str, ...] = ()
     proxy_protocol: str | None = None
+    profiles: tuple[str, ...] = ()
+    targets_server: tuple[Network, ...] = ()
     xferlog: Path | None = None
 
 
@@ -85,7 +87,7 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
             limits.sessions_per_client,
             limits.flows_per_session,
             limits.records_per_session,
-            LeaseLimits(limits.leases_per_session, limits.leases_per_client, limits.leases),
+            LeaseLimits(limits.leases_per_session, limits.leases_per_client, limits.leases, limits.shared_leases),
         ),
         log_format=overrides.log_format or file.log_format or "text",
         log_level=overrides.log_level or file.log_level or "info",
@@ -151,13 +153,27 @@ def _route(table: RouteTable, file: FileTable, overrides: Overrides, registry: R
         ),
         allowed=allowed,
         proxy_protocol=ProxyVersion(proxy_protocol) if proxy_protocol else None,
-        config=plugin_config(route.plugin, table.options),
+        config=plugin_config(route.plugin, _options(route.plugin, table.options, overrides.profiles)),
         realms={
             side: Realm(each.bind, advertise[side], ports[0] or each.ports or ports[1] or ports[2])
             for side, each in tables.items()
         },
-        targets={side: TargetRules(each.targets, each.min_port) for side, each in tables.items()},
+        targets={
+            Side.CLIENT: TargetRules(table.client.targets, table.client.min_port),
+            Side.SERVER: TargetRules(overrides.targets_server or table.server.targets, table.server.min_port),
+        },
     )
+
+
+def _options(
+    plugin: type[StreamPlugin[object]], table: dict[str, object], profiles: Sequence[str]
+) -> dict[str, object]:
+    """The plugin's table with the profiles of the command line in place of its own."""
+    if not profiles:
+        return table
+    if plugin.config_type is None or "profiles" not in (each.name for each in fields(plugin.config_type)):
+        raise ConfigError(f"options: plugin {plugin.name} has no profiles, but {', '.join(profiles)} is asked for")
+    return {**table, "profiles": list(profiles)}
 
 
 def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) -> object:

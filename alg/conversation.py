@@ -29,7 +29,8 @@ C> TEXT     S> TEXT               the client, the server says a line
 C.          S.                    it ends its direction
 C< TEXT     S< TEXT               the client, the server must get that line
 + SIDE LISTENER -> TARGET         a listener opens for that side and leads to the target; ` tls` stands behind the
-                                  endpoints of legs that are TLS; `client X <-> server Y`: both listen, or are dialled
+                                  endpoints of legs that are TLS; `client X <-> server Y`: both listen, or are dialled;
+                                  ` shared` at the end: it is, or is used already, for all sessions of the route
 - SIDE LISTENER                   it closes, while the session goes on
 = client X <-> server Y           both are dialled now, and the binding is done with
 T SIDE                            TLS begins on that leg; `T SIDE off`: it ends

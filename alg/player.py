@@ -40,6 +40,7 @@ class Player:
         self._records = 0
         self._bindings: dict[int, str] = {}
         self._told = dict.fromkeys(CHANGES, 0)
+        self._shared = 0
 
     def play(self, step: Step, pieces: Iterable[bytes]) -> Step:
         """Have the step's side say the pieces; return the step with what came of it in place of what was expected."""
@@ -79,7 +80,8 @@ class Player:
 
     def _binding_changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         before, self._bindings = self._bindings, {}
-        opened = []
+        opened = [self.playbook.description(number) for number in self.playbook.told[self._shared :]]
+        self._shared = len(self.playbook.told)
         for lease in self.playbook.leases:
             description = self.playbook.description(lease.number)
             self._bindings[lease.number] = description.partition(" -> ")[0]

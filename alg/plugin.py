@@ -51,6 +51,7 @@ from alg.core.policy import Rules, Verdict
 from alg.core.promise import Promise
 from alg.core.rate import RateLimit
 from alg.core.stream import Stream
+from alg.core.web import HttpExchange, HttpRequest, HttpResponse, Ways
 
 __all__ = [
     "Accept",
@@ -64,6 +65,9 @@ __all__ = [
     "Endpoint",
     "Expectation",
     "Flow",
+    "HttpExchange",
+    "HttpRequest",
+    "HttpResponse",
     "Leg",
     "LegPlan",
     "Need",
@@ -83,4 +87,5 @@ __all__ = [
     "TlsInfo",
     "TlsPolicy",
     "Verdict",
+    "Ways",
 ]

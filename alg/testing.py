@@ -136,6 +136,8 @@ class Playbook:
         self._upstream_name = upstream_name
         self.shared = SharedLeases(self.gate.limits.shared)
         """The listeners that sessions share: more than one playbook may be given the same, one after the other."""
+        self.told: list[int] = []
+        """The bindings to shared listeners, by number, in the order in which the client was told of them."""
         self.session = Session(1, endpoint(client).address, self.gate, targets, self.shared)
         self.plugin = plugin(self.config)
         self.machine = FlowMachine(
@@ -346,12 +348,14 @@ class Playbook:
             self._tell(CommandFailed(command.number, problem))
             return
         assert lease.endpoint is not None, "it listens"
-        self.listeners[command.number] = opened = {Side.CLIENT: lease.endpoint}
-        self._descriptions[command.number] = command.expectation.describe(opened)
+        opened = {Side.CLIENT: lease.endpoint}
+        self.listeners[command.number] = opened
+        self._descriptions[command.number] = f"{command.expectation.describe(opened)} shared"
+        self.told.append(command.number)
         self._tell(BindingOpened(command.number, opened))
 
     def _open_shared(self, key: SharedKey, expectation: Expectation) -> SharedLease:
-        lease, listener = self.shared.open(key, expectation), self._listener(Side.CLIENT)
+        lease, listener = self.shared.begin(key, expectation), self._listener(Side.CLIENT)
         if listener is None:
             raise BindError("no port is free")
         self.shared.opened(lease, listener)

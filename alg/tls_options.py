@@ -27,7 +27,9 @@ def client_tls(route: Route, table: ClientTlsTable, option: str | None, folder: 
         table = table.model_copy(update=said)
     certificate = table.certificate
     offers = table.policy in (None, "client", "require")
-    implicit = table.implicit if table.implicit is not None else Side.CLIENT in route.implicit_tls
+    implicit = table.implicit
+    if implicit is None:
+        implicit = Side.CLIENT in route.implicit_tls or bool(certificate and not route.plugin.starts_tls)
     if table.policy in ("never", "pass"):
         implicit = False
     if table.policy == "pass" and Side.SERVER in route.implicit_tls:
@@ -61,7 +63,9 @@ def server_tls(
         ConfigError: it cannot be, or a file cannot be used; the message begins with the key.
     """
     said = policy or table.policy or "client"
-    implicit = table.implicit if table.implicit is not None else Side.SERVER in route.implicit_tls
+    implicit = table.implicit
+    if implicit is None:
+        implicit = Side.SERVER in route.implicit_tls or (said == "require" and not route.plugin.starts_tls)
     if said == "never" and table.implicit:
         raise ConfigError("server.tls: implicit, and yet never; take one of them out")
     if table.key and not table.certificate:

@@ -70,8 +70,8 @@ def test_every_plugin_has_an_entry_point(wheel: zipfile.ZipFile) -> None:
     wrappers = {f"alg-{tool}": f"alg.mitm.wrappers:{tool}" for tool in ("mitmdump", "mitmproxy", "mitmweb")}
     assert dict(entries["console_scripts"]) == {"alg": "alg.cli:main", **wrappers}
     found = {name: target.partition(":")[0] for name, target in entries["alg.plugins"].items()}
-    with_tls = {"ftps": "alg_ftp", "tls": "alg_tcp"}
-    assert found == {name.removeprefix("alg_"): name for name in PACKAGES if name != "alg"} | with_tls
+    further = {"ftps": "alg_ftp", "tls": "alg_tcp", "https": "alg_http", "ws": "alg_http", "wss": "alg_http"}
+    assert found == {name.removeprefix("alg_"): name for name in PACKAGES if name != "alg"} | further
 
 
 def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
@@ -81,4 +81,6 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert "\nRequires-Python: >=3.11\n" in metadata
     assert "\nLicense-Expression: MIT\n" in metadata
     plain = [line for line in metadata.split("\n") if line.startswith("Requires-Dist:") and "extra ==" not in line]
-    assert sorted(line.split()[1].split("<")[0].split(">")[0] for line in plain) == ["click", "pydantic"]
+    assert sorted(line.split()[1].split("<")[0].split(">")[0] for line in plain) == [
+        *("click", "h11", "pydantic", "websockets")
+    ]

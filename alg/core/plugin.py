@@ -15,6 +15,7 @@ from alg.core.errors import AlgError, BindError, PluginError, PolicyError
 from alg.core.model import Connect, Endpoint, Expectation, Leg, LegPlan, Side
 from alg.core.outcomes import OnEnd
 from alg.core.stream import Stream, suspend
+from alg.core.web import HttpExchange, Ways
 
 C_co = TypeVar("C_co", covariant=True)
 
@@ -326,6 +327,9 @@ class StreamPlugin(Generic[C_co]):
     """Whether it can ask its client for the server, and `connect` to it, on a route that names none."""
     tls_scheme: ClassVar[tuple[str, int | None] | None] = None
     """The scheme that means TLS from the first byte (`ftps`), and its well-known port. Needs an entry point as well."""
+    starts_tls: ClassVar[bool] = False
+    """Whether it starts TLS in the middle of a connection (`flow.start_tls`). Where none does, a route's TLS on a leg is
+    there from the first byte."""
     alpn: ClassVar[tuple[str, ...]] = ()
     """The protocol's names in TLS (RFC 7301); a client that offers only others is refused."""
     related_flows: ClassVar[bool] = False
@@ -348,6 +352,11 @@ class StreamPlugin(Generic[C_co]):
         A host that cannot refuses the plugin when it is loaded, and not in the middle of a session.
         """
         return frozenset()
+
+    def http(self, client: Leg, server: Leg, ways: Ways) -> HttpExchange | None:  # noqa: ARG002 - as above
+        """What a host that parses HTTP itself is to ask about each exchange between these legs; None: this is no plugin
+        for HTTP. Such a host runs neither coroutine."""
+        return None
 
     def refusal(self, error: AlgError) -> bytes:  # noqa: ARG002 - for those that override it
         """What the client is told, in its protocol, when its session cannot begin or must end: nothing by default.

@@ -85,7 +85,7 @@ class SharedLeases:
         """The lease for this way in and this target."""
         return self._leases.get(key)
 
-    def open(self, key: SharedKey, expectation: Expectation) -> SharedLease:
+    def begin(self, key: SharedKey, expectation: Expectation) -> SharedLease:
         """A new lease; the host listens for it, then calls `opened`.
 
         Raises:

@@ -23,6 +23,7 @@ from alg.mitm.owner import LeaseRequest
 from alg.mitm.services import Services
 from alg.mitm.sessions import Sessions
 from alg.mitm.settings import Policy, Treatment
+from alg.mitm.web import Web, is_for_http
 from alg.registry import Registry
 
 LOGGER = logging.getLogger("alg")
@@ -41,6 +42,7 @@ class Gateway:
     def __init__(self, registry: Registry | None = None) -> None:
         self.services = Services(registry or Registry())
         self.sessions = Sessions(self.services)
+        self.web = Web(self.services)
         self._running = False
         self._broken: ConfigError | None = None
 
@@ -99,6 +101,7 @@ class Gateway:
     def done(self) -> None:
         """Nothing listens any more."""
         self.sessions.close()
+        self.web.close()
         self.services.close()
         views.remove()
 
@@ -112,7 +115,9 @@ class Gateway:
         if isinstance(mode, mode_specs.ReverseMode) and mode.scheme not in ("tcp", "tls"):
             return None
         treatment = self.services.settings.treatment(server.address[1])
-        return None if treatment is None or _is_ignored(server) else treatment
+        if treatment is None or is_for_http(treatment.plugin):  # HTTP is mitmproxy's to parse
+            return None
+        return None if _is_ignored(server) else treatment
 
     def _claim(self, context: Context) -> Layer | None:
         if context.client.transport_protocol != "tcp" or context.server.address is None:
@@ -193,6 +198,31 @@ class Gateway:
         """Listen for an expectation; another addon may refuse it."""
         if not request.refused:
             request.answer = await request.layer.session.open_binding(request.command, request.layer)
+
+    # HTTP, which mitmproxy parses itself.
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """A request is complete."""
+        if self._broken is not None:
+            flow.kill()
+            return
+        await self.web.request(flow)
+
+    async def response(self, flow: http.HTTPFlow) -> None:
+        """An answer is complete."""
+        await self.web.response(flow)
+
+    async def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """A WebSocket message is complete."""
+        await self.web.message(flow)
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """A WebSocket is over."""
+        self.web.forget(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """An exchange failed."""
+        self.web.forget(flow)
 
     # Commands.
 

@@ -99,6 +99,8 @@ NEEDED: Sequence[tuple[object, str, tuple[str, ...] | None]] = (
     (server.ConnectionHandler, "server_event", ("self", "event")),
     (server.TimeoutWatchdog, "register_activity", ("self",)),
     (mode_servers.ProxyConnectionHandler, "__init__", ("self", "master", "r", "w", "options", "mode")),
+    (mode_servers.ServerInstance, "make", None),
+    (mode_servers.ServerInstance, "handle_stream", ("self", "reader", "writer")),
     (mode_specs, "ReverseMode", None),
     (mode_specs, "RegularMode", None),
     (mode_specs, "UpstreamMode", None),
@@ -159,6 +161,16 @@ def proxyserver() -> Proxyserver:
     """mitmproxy's addon that holds the listeners and the open connections."""
     addon: Proxyserver = ctx.master.addons.get("proxyserver")
     return addon
+
+
+def keeps_host() -> bool:
+    """Whether a reverse proxy tells its server what the client said in Host."""
+    return bool(ctx.options.keep_host_header)
+
+
+def server_instance(mode: mode_specs.ProxyMode) -> mode_servers.ServerInstance[mode_specs.ProxyMode]:
+    """What handles connections in that mode; who calls `handle_stream` listens himself."""
+    return mode_servers.ServerInstance.make(mode, proxyserver())
 
 
 def go_before_next_layer(addon: object) -> None:

@@ -83,7 +83,7 @@ class MitmLease:
             if port is None:
                 raise BindError(f"all ports {realm.ports} are in use", reason="no_port")
             try:
-                sock = _bound(Endpoint(address, port))
+                sock = bound(Endpoint(address, port))
             except OSError as error:
                 pool.give_back(port)
                 if error.errno != errno.EADDRINUSE:
@@ -234,7 +234,7 @@ class MitmLease:
         return self.session.name, kind, expectation.describe(self.endpoints), sources
 
 
-def _bound(endpoint: Endpoint) -> socket.socket:
+def bound(endpoint: Endpoint) -> socket.socket:
     """A socket that is bound there, exclusively."""
     family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)

@@ -123,9 +123,9 @@ def well_known_ports(registry: Registry) -> dict[int, str]:
     for name in registry.names():
         plugin = registry.find(name)
         if plugin.default_port is not None and name == plugin.name:
-            ports[plugin.default_port] = name
+            ports.setdefault(plugin.default_port, name)
         if plugin.tls_scheme is not None and plugin.tls_scheme[1] is not None:
-            ports[plugin.tls_scheme[1]] = plugin.tls_scheme[0]
+            ports.setdefault(plugin.tls_scheme[1], plugin.tls_scheme[0])
     return ports
 
 
@@ -151,7 +151,8 @@ def make_treatment(scheme: str, registry: Registry, table: PluginTable, common: 
     except ConfigError as error:
         lines = [f"alg_config: {plugin.name}.{line}" for line in str(error).splitlines()]
         raise ConfigError("\n".join(lines)) from None
-    if needed := make_plugin(plugin, config).needs():
+    made = make_plugin(plugin, config)
+    if (needed := made.needs()) and plugin.http is StreamPlugin.http:  # of HTTP, mitmproxy's hooks do the most
         names = ", ".join(sorted(need.value for need in needed))
         raise ConfigError(f"plugin {plugin.name} needs what cannot be done in mitmproxy: {names}; see its options")
     return Treatment(

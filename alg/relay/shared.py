@@ -59,7 +59,7 @@ class SharedListeners:
         return BindingOpened(command.number, {Side.CLIENT: lease.endpoint})
 
     def _listen(self, key: SharedKey, expectation: Expectation, leg: Leg) -> SharedLease:
-        lease = self.leases.open(key, expectation)
+        lease = self.leases.begin(key, expectation)
         route = self._route
         plan = key.target
         toward = replace(

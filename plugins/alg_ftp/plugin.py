@@ -40,6 +40,7 @@ class FtpPlugin(StreamPlugin[FtpConfig]):
     config_type = FtpConfig
     default_port = 21
     tls_scheme = ("ftps", 990)
+    starts_tls = True
     alpn = ("ftp",)
     related_flows = True
     chooses_upstream = True

@@ -52,8 +52,9 @@ def refused(**options: object) -> str:
 def test_defaults() -> None:
     """Each plugin has its well-known port; the file is not needed."""
     made = settings()
-    assert {port: treatment.name for port, treatment in made.by_port.items()} == {21: "ftp", 990: "ftp"}
-    assert [made.by_port[port].implicit for port in (21, 990)] == [False, True]
+    names = {port: treatment.name for port, treatment in made.by_port.items()}
+    assert names == {21: "ftp", 80: "http", 443: "http", 990: "ftp"}
+    assert [made.by_port[port].implicit for port in (21, 80, 443, 990)] == [False, False, True, True]
     assert made.any_port is None
     assert (made.policy, made.preview, made.lifetime) == (Policy.AUTO, 65536, None)
     assert str(made.ports) == "16384-32767"
@@ -80,7 +81,10 @@ def test_keep_all_data() -> None:
         ),
         ({"alg_plugins": ["0=ftp"]}, "is not PORT=PLUGIN"),
         ({"alg_plugins": ["65536=ftp"]}, "is not PORT=PLUGIN"),
-        ({"alg_plugins": ["21=sip"]}, "there is no plugin 'sip'; installed are ftp, ftps, tcp, tls"),
+        (
+            {"alg_plugins": ["21=sip"]},
+            "there is no plugin 'sip'; installed are ftp, ftps, http, https, tcp, tls, ws, wss",
+        ),
         ({"alg_plugins": ["21=no.such:Plugin"]}, "no.such"),
         ({"alg_policy": "guess"}, "alg_policy: 'guess' is none of auto, rewrite, observe"),
         ({"alg_bind": "example.org"}, "alg_bind: not a literal IP address"),
@@ -124,7 +128,7 @@ def test_a_table_for_a_plugin_that_is_not_installed(tmp_path: Path) -> None:
     assert treatment is not None
     assert treatment.targets[Side.CLIENT].min_port == 500
     path.write_text('["tests.mitm.test_plugins:CallPlugin".client]\nmin_port = 500\n')
-    assert "known are call, ftp, tcp" in refused(alg_config=str(path), alg_plugins=[plugin])
+    assert "known are call, ftp, http, tcp, ws" in refused(alg_config=str(path), alg_plugins=[plugin])
 
 
 def test_the_file_of_the_readme(tmp_path: Path) -> None:
@@ -142,7 +146,7 @@ def test_the_file_of_the_readme(tmp_path: Path) -> None:
         ("[ftp.option]\nprofiles = []\n", "ftp.option: unknown key; did you mean options?"),
         ("[ftp.client]\nadvertize = '10.0.0.1'\n", "ftp.client.advertize: unknown key; did you mean advertise?"),
         ("[ftp.options]\nprofile = []\n", "alg_config: ftp.options.profile: unknown key; did you mean profiles?"),
-        ("[sip.options]\n", "there is no plugin 'sip'; known are ftp, tcp"),
+        ("[sip.options]\n", "there is no plugin 'sip'; known are ftp, http, tcp, ws"),
         ("[ftps.options]\n", "ftps is ftp under TLS; write [ftp.options]"),
         ("[ftp.options]\nccc = true\n", "plugin ftp needs what cannot be done in mitmproxy: stop_tls"),
     ],

@@ -1,0 +1,163 @@
+"""`SharedServers`: listeners of ours that lead to what a server named over HTTP. Each is a reverse proxy of mitmproxy's own,
+at a port of ours, for those clients that were told of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+
+from alg.core.errors import BindError, PolicyError
+from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
+from alg.core.reasons import printable
+from alg.core.shared import SharedKey, SharedLease, SharedLeases
+from alg.mitm import compat
+from alg.mitm.lease import bound
+from alg.mitm.legs import endpoint_of
+from alg.mitm.services import Services
+from alg.mitm.settings import Treatment
+
+LOGGER = logging.getLogger("alg")
+_ATTEMPTS = 16  # ports that others hold are skipped so often
+
+
+class SharedServers:
+    """Those of one mitmproxy."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.leases = SharedLeases(services.settings.limits.leases.shared)
+        self._treatments: dict[compat.mode_specs.ProxyMode, Treatment] = {}
+        self._open: dict[SharedKey, SharedServer] = {}
+
+    def treatment(self, mode: compat.mode_specs.ProxyMode) -> Treatment | None:
+        """How what comes through a listener of ours is treated; None: it is none."""
+        return self._treatments.get(mode)
+
+    async def expect(
+        self, treatment: Treatment, client: Leg, server: Leg, target: Connect, *, opaque: bool, lifetime: float
+    ) -> Endpoint:
+        """A listener that leads there, for that client, whose server named it.
+
+        Raises:
+            PolicyError: the target is none that this server may name.
+            BindError: no port is free, or there are too many.
+        """
+        services = self._services
+        services.gate.judge_target(target.target, server, treatment.targets[Side.SERVER])
+        services.learn_listeners()
+        services.gate.judge_dial(target.target)
+        key = SharedKey(client.local.address, target, client.secure, None if opaque else treatment.name)
+        lease, now = self.leases.find(key), asyncio.get_running_loop().time()
+        if lease is None:
+            longest = services.gate.limits.lifetime
+            lasting = lifetime if longest is None else min(lifetime, longest)
+            expectation = Expectation(Accept(tls=client.secure), target, None, lasting, key.plugin, shared=True)
+            lease = self.leases.begin(key, expectation)
+            shared = SharedServer(services, treatment, lease, self)
+            await shared.start(client)
+            self._open[key] = shared
+            self._treatments[shared.mode] = treatment
+        lease.tell(client.peer.address, now)
+        assert lease.endpoint is not None, "it listens"
+        return lease.endpoint
+
+    def closed(self, shared: SharedServer) -> None:
+        """It listens no more."""
+        self._open.pop(shared.lease.key, None)
+        self._treatments.pop(shared.mode, None)
+        self.leases.close(shared.lease)
+
+    def close(self) -> None:
+        """None of them listens any more."""
+        for shared in list(self._open.values()):
+            shared.close()
+
+
+class SharedServer:
+    """One of them."""
+
+    def __init__(self, services: Services, treatment: Treatment, lease: SharedLease, shared: SharedServers) -> None:
+        self._services = services
+        self._treatment = treatment
+        self.lease = lease
+        self._shared = shared
+        self._timer: asyncio.TimerHandle | None = None
+        self._server: asyncio.Server | None = None
+        plan = lease.key.target
+        scheme = ("tls" if plan.tls else "tcp") if lease.key.plugin is None else ("https" if plan.tls else "http")
+        host = plan.name or (f"[{plan.target.address}]" if plan.target.address.version == 6 else plan.target.address)
+        self.mode: compat.mode_specs.ProxyMode = compat.mode_specs.ProxyMode.parse(
+            f"reverse:{scheme}://{host}:{plan.target.port}"
+        )
+        self._instance = compat.server_instance(self.mode)
+
+    async def start(self, client: Leg) -> None:
+        """Listen where that client reaches us.
+
+        Raises:
+            BindError: no port is free.
+        """
+        realm, local = self._treatment.realms[Side.CLIENT], client.local.address
+        address = realm.bind if realm.bind is not None and realm.bind.version == local.version else local
+        self._pool = self._services.port_pool(address, realm.ports)
+        for _ in range(_ATTEMPTS):
+            port = self._pool.take()
+            if port is None:
+                raise BindError(f"all ports {realm.ports} are in use", reason="no_port")
+            self._local = Endpoint(address, port)
+            try:
+                sock = bound(self._local)
+            except OSError as error:
+                self._pool.give_back(port)
+                if error.errno != errno.EADDRINUSE:
+                    raise BindError(f"cannot listen at {address}: {error.strerror}", reason="no_port") from None
+                continue
+            await self._listen(sock)
+            reached = local if address.is_unspecified else address
+            told = (
+                realm.advertise if realm.advertise is not None and realm.advertise.version == local.version else reached
+            )
+            self._shared.leases.opened(self.lease, Endpoint(told, port))
+            return
+        raise BindError(f"{_ATTEMPTS} ports out of {realm.ports} were taken by others", reason="no_port")
+
+    async def _listen(self, sock: socket.socket) -> None:
+        self._server = await asyncio.start_server(self._came, sock=sock)
+        self._services.gate.add_socket(self._local)
+        self._timer = asyncio.get_running_loop().call_later(self.lease.expectation.lifetime, self._look)
+
+    async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = endpoint_of(writer.get_extra_info("peername"))
+        try:
+            self.lease.admit(peer.address, asyncio.get_running_loop().time())
+        except PolicyError as error:
+            self._services.records.append(error.reason)
+            LOGGER.warning("alg: %s %s", error.reason, printable(f"at {self._local}: {error}"))
+            compat.reset_stream(writer)
+            return
+        await self._instance.handle_stream(reader, writer)
+
+    def _look(self) -> None:
+        """Close if nobody may come any more, or look again."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self.lease.deadline:
+            self._timer = loop.call_later(self.lease.expectation.lifetime, self._look)
+            return
+        LOGGER.info("alg: lease_expired %s: nobody has asked any more", self._local)
+        self._services.records.append("lease_expired")
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening; what came through lives on."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        if self._timer:
+            self._timer.cancel()
+        self._services.gate.remove_socket(self._local)
+        self._pool.give_back(self._local.port)
+        self._shared.closed(self)

@@ -1,0 +1,104 @@
+"""Which header fields hold addresses, and what becomes of them: those of requests are mapped inward, those of responses
+outward. Fields about one hop only are not in here (`heads`), nor is the framing of bodies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from alg.plugin import Address
+from alg_http.config import Forwarded, HostHeader, HttpConfig
+from alg_http.heads import Header, Request, Response, without
+from alg_http.mapping import Ends, Mapper
+from alg_http.places import Place, find_places
+
+_INWARD = frozenset((b"origin", b"referer", b"destination"))  # Destination: WebDAV, RFC 4918 section 10.3
+_OUTWARD = frozenset((b"location", b"content-location", b"access-control-allow-origin"))
+_FORWARDED = frozenset(
+    (
+        *(b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port"),
+        *(b"x-forwarded-server", b"x-forwarded-prefix", b"x-real-ip"),
+    )
+)
+_LINK = re.compile(rb"<([^<>]*)>")
+_REFRESH = re.compile(rb"[0-9.]*[ \t]*[;,][ \t]*(?:[Uu][Rr][Ll][ \t]*=[ \t]*)?[\"']?([^\"']*)[\"']?")
+_DOMAIN = re.compile(rb";[ \t]*[Dd][Oo][Mm][Aa][Ii][Nn][ \t]*=[ \t]*([^; \t]*)[ \t]*")
+
+# Of what is rewritten, no part can be fetched, and no digest is right (RFC 9110 section 14, RFC 9530).
+_NOT_OF_REWRITTEN = frozenset(
+    (b"accept-ranges", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"content-encoding", b"etag")
+)
+_CONDITIONS = frozenset((b"range", b"if-range", b"accept-encoding"))
+
+
+def request_fields(request: Request, ends: Ends, mapper: Mapper, config: HttpConfig, client: Address) -> list[Header]:
+    """The fields of a request as the server shall see them; `request` has no hop-by-hop fields any more."""
+    host = ends.inside.authority if config.host_header is HostHeader.REWRITE else ends.outside.authority
+    fields: list[Header] = [(b"Host", host)]
+    for name, value in request.headers:
+        lower = name.lower()
+        if lower in _INWARD and config.host_header is HostHeader.REWRITE:
+            fields.append((name, mapper.value_inward(value, ends)))
+        elif lower != b"host" and (lower not in _FORWARDED or config.forwarded is Forwarded.PASS):
+            fields.append((name, value))
+    if config.forwarded is Forwarded.SET:
+        fields += _forwarded(ends, client)
+    return fields
+
+
+def _forwarded(ends: Ends, client: Address) -> list[Header]:
+    """Who asks, of whom and how (RFC 7239, and the older fields that more servers know)."""
+    scheme, host, address = ends.outside.scheme("http").encode("ascii"), ends.outside.authority, str(client).encode()
+    quoted = b'"[%s]"' % address if b":" in address else address
+    return [
+        (b"Forwarded", b'for=%s;host="%s";proto=%s' % (quoted, host, scheme)),
+        (b"X-Forwarded-For", address),
+        (b"X-Forwarded-Host", host),
+        (b"X-Forwarded-Proto", scheme),
+    ]
+
+
+def asking_for_plain(headers: Iterable[Header]) -> list[Header]:
+    """The fields of a request whose answer is to be read: no part of it, and not compressed."""
+    return [*without(headers, _CONDITIONS), (b"Accept-Encoding", b"identity")]
+
+
+async def response_fields(response: Response, ends: Ends, mapper: Mapper) -> list[Header]:
+    """The fields of a response as the client shall see them; `response` has no hop-by-hop fields any more."""
+    fields: list[Header] = []
+    for name, value in response.headers:
+        lower = name.lower()
+        if lower in _OUTWARD:
+            value = await mapper.value(value, ends, name.decode("ascii"))
+        elif lower in (b"link", b"refresh"):
+            value = await mapper.value(value, ends, name.decode("ascii"), list(_inner_places(lower, value)))
+        elif lower == b"set-cookie":
+            value = _cookie(value, ends)
+        elif lower == b"alt-svc":
+            continue  # other ways to the server (RFC 7838), past us
+        fields.append((name, value))
+    return fields
+
+
+def of_rewritten(headers: Iterable[Header]) -> tuple[Header, ...]:
+    """The fields of a message whose body was read and written anew."""
+    return without(headers, _NOT_OF_REWRITTEN)
+
+
+def _inner_places(name: bytes, value: bytes) -> Iterator[Place]:
+    """The places in `Link: <URL>; …, <URL>` (RFC 8288) and in `Refresh: 5; url=URL`."""
+    found = _LINK.finditer(value) if name == b"link" else [each for each in [_REFRESH.fullmatch(value)] if each]
+    for match in found:
+        for place in find_places(match[1]):
+            yield place.moved(match.start(1))
+
+
+def _cookie(value: bytes, ends: Ends) -> bytes:
+    """A cookie without a `Domain` that means the server: then it is for the host that the client knows (RFC 6265)."""
+    match = _DOMAIN.search(value)
+    if match is None:
+        return value
+    domain = match[1].lower().lstrip(b".").decode("latin-1")
+    covers = ends.inside.host == domain or ends.inside.host.endswith("." + domain)
+    return value[: match.start()] + value[match.end() :] if covers and domain else value
