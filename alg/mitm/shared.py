@@ -8,7 +8,9 @@ import asyncio
 import errno
 import logging
 import socket
+from dataclasses import replace
 
+from alg.core.addresses import is_this_host
 from alg.core.errors import BindError, PolicyError
 from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
 from alg.core.reasons import printable
@@ -46,7 +48,9 @@ class SharedServers:
             BindError: no port is free, or there are too many.
         """
         services = self._services
-        services.gate.judge_target(target.target, server, treatment.targets[Side.SERVER])
+        # A server that the operator put on loopback may name its own address there.
+        rules = replace(treatment.targets[Side.SERVER], loopback=is_this_host(server.peer.address))
+        services.gate.judge_target(target.target, server, rules)
         services.learn_listeners()
         services.gate.judge_dial(target.target)
         key = SharedKey(client.local.address, target, client.secure, None if opaque else treatment.name)
