@@ -16,6 +16,7 @@ from alg.plugin import ProtocolError, Side, Stream
 Header: TypeAlias = tuple[bytes, bytes]
 """A name as it was written, and a value without blanks around it."""
 
+_LENGTH_DIGITS = 18  # below 2**63
 _EMPTY_LINES = 2  # before a request (RFC 9112 section 2.2)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -195,6 +196,8 @@ def _parse(connection: h11.Connection, block: bytes, side: str) -> object:
     except h11.RemoteProtocolError as error:
         reason = "bad_transfer_encoding" if error.error_status_hint == 501 else "bad_head"
         raise ProtocolError(f"the {side} sent what is no HTTP: {error}", reason=reason) from None
+    except ValueError:  # before 0.16, of a length that has more digits than Python makes a number of
+        raise ProtocolError(f"the {side} sent a Content-Length that is no number", reason="bad_head") from None
 
 
 def _headers(event: h11.Request | h11.Response | h11.InformationalResponse) -> tuple[Header, ...]:
@@ -209,6 +212,8 @@ def _check_framing(headers: Sequence[Header], version: bytes, side: str) -> None
         raise ProtocolError(f"the {side} sent Content-Length and Transfer-Encoding", reason="two_lengths")
     if len(lengths) > 1:
         raise ProtocolError(f"the {side} sent Content-Length twice", reason="two_lengths")
+    if lengths and len(lengths[0]) > _LENGTH_DIGITS:
+        raise ProtocolError(f"the {side} sent a Content-Length of {len(lengths[0])} digits", reason="bad_head")
     if codings and version == b"1.0":
         raise ProtocolError(f"the {side} sent Transfer-Encoding with HTTP/1.0", reason="bad_transfer_encoding")
 

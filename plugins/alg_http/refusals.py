@@ -38,7 +38,7 @@ _CLIENT = {
 }
 """By reason, where it is the client's doing; else 400, or 403 for what a rule refuses."""
 
-SERVERS = frozenset(("bad_response", "fake_upgrade", "unsolicited_response", "server_closed"))
+_SERVERS = frozenset(("bad_response", "fake_upgrade", "unsolicited_response", "server_closed"))
 """Reasons that are the server's doing whatever came before."""
 
 
@@ -52,7 +52,9 @@ def status_of(error: AlgError, *, by_server: bool) -> int:
         return 503
     if error.reason == "idle":
         return 504 if by_server else 408
-    if by_server or error.reason in SERVERS:
+    if error.reason == "bytes_before_upgrade":
+        return 400  # whenever it was found
+    if by_server or error.reason in _SERVERS:
         return 502
     return _CLIENT.get(error.reason, 403 if isinstance(error, PolicyError) else 400)
 

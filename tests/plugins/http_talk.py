@@ -1,0 +1,39 @@
+"""A playbook for the HTTP plugin, and what is said to it again and again."""
+
+from __future__ import annotations
+
+from alg_http import HttpConfig, HttpPlugin
+from alg_http.profiles import Profile
+
+from alg.testing import Playbook
+
+__all__ = ["KEY", "UPGRADE", "UPGRADED", "Profile", "answer", "get", "talk"]
+
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+UPGRADE = (
+    b"GET /chat HTTP/1.1\r\nHost: gw:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: " + KEY + b"\r\nSec-WebSocket-Version: 13\r\n"
+)
+"""A handshake; further fields, and an empty line, may follow."""
+UPGRADED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+)
+
+
+def talk(config: HttpConfig | None = None, **options: object) -> Playbook:
+    """A playbook with a server on port 8080."""
+    given: dict[str, object] = {"server": "10.77.2.2:8080", "client_local": "10.77.1.1:8080", **options}
+    return Playbook(HttpPlugin, config or HttpConfig(), **given)  # type: ignore[arg-type]
+
+
+def get(path: bytes = b"/", *fields: bytes) -> bytes:
+    """A request."""
+    return b"GET %s HTTP/1.1\r\nHost: gw:8080\r\n%s\r\n" % (path, b"".join(field + b"\r\n" for field in fields))
+
+
+def answer(body: bytes, *fields: bytes, kind: bytes = b"application/json", status: bytes = b"200 OK") -> bytes:
+    """An answer with a body."""
+    more = b"".join(field + b"\r\n" for field in fields)
+    head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n" % (status, kind, len(body), more)
+    return head + body
