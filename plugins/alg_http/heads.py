@@ -139,6 +139,8 @@ async def read_response(
         return None
     if (request := asked()) is None:
         raise ProtocolError("the server answers what nobody asked", reason="unsolicited_response")
+    if not line.startswith(b"HTTP/"):  # or we would wait for the end of a head that never comes
+        raise ProtocolError("the server does not speak HTTP", reason="bad_response")
     block = await _read_block(stream, line, max_head, max_headers)
     if line.startswith((b"HTTP/1.1 101", b"HTTP/1.0 101")) and not request.values(b"upgrade"):
         raise ProtocolError("the server switches protocols, and nobody has asked for it", reason="fake_upgrade")
