@@ -12,6 +12,7 @@ from tests.mutants.table import Mutant
 
 # Rows of the threat table, S1 and S2, that concern FTP; and those of the other tables that relays of any kind owe.
 ROWS = {
+    *("T24", "T25", "T26", "T27", "T49", "T65", "T74", "T77", "T79", "T87", "T88"),
     *("T15", "T17", "T56", "T73", "T80", "T81", "T82", "T83", "T85", "T86"),
     *("T22", "T23", "T67", "T68", "T69", "T108", "F05"),
     *("F01", "F02", "F03", "F07", "F08", "F11", "F13", "F14", "F20"),

@@ -43,7 +43,7 @@ class Asking:
         body = request_body(request)
         try:
             admission.admit(config, request, outside)
-            offer = self._offer(request, body)
+            offer = self._offer(request)
         except PolicyError as error:
             self._refuse(request, body, error)
             return None
@@ -76,7 +76,7 @@ class Asking:
         target = path if path.startswith(b"/") else b"/" + path
         return replace(request, target=target), parse_authority(rest[:end], secure=client.secure)
 
-    def _offer(self, request: Request, body: Body) -> Offer | None:
+    def _offer(self, request: Request) -> Offer | None:
         """What a WebSocket handshake offers; None if the request is another one. Other upgrades are not passed on."""
         connection = self._connection
         if asked := [each for each in tokens(request.headers, b"upgrade") if each != b"websocket"]:
@@ -85,14 +85,7 @@ class Asking:
         headers = lowered(request.headers)
         if not handshake.is_upgrade(headers):
             return None
-        try:
-            offer = handshake.check_request(request.method, request.version, headers)
-        except ProtocolError as error:
-            if error.reason == "websocket_version":  # RFC 6455 section 4.4: it may try again with another one
-                raise PolicyError(str(error), reason=error.reason) from None
-            raise
-        if not body.is_empty:
-            raise ProtocolError("the WebSocket request has a body", reason="bad_upgrade")
+        offer = handshake.check_request(request.method, request.version, headers)
         if connection.client.buffered:
             # It cannot know yet whether there will be a WebSocket; to a server that refuses, this would be a request.
             raise ProtocolError("the client says more before the server has agreed", reason="bytes_before_upgrade")

@@ -109,8 +109,6 @@ async def read_request(stream: Stream, max_head: int, max_headers: int) -> Reque
         raise ProtocolError(f"the client speaks HTTP/{version.decode('ascii')}", reason="bad_version")
     request = Request(event.method, event.target, version, _headers(event))
     _check_framing(request.headers, version, "client")
-    if len(request.values(b"host")) > 1:
-        raise ProtocolError("the client sent two Host fields", reason="bad_head")
     return request
 
 
@@ -225,8 +223,8 @@ def _check_framing(headers: Sequence[Header], version: bytes, side: str) -> None
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings", b"transfer-encoding")
 )
-_END_TO_END = frozenset((b"host", b"content-length", b"transfer-encoding", b"cookie", b"authorization", b"origin"))
-"""What `Connection` may not have us take out."""
+_END_TO_END = frozenset((b"authorization", b"cookie", b"origin"))
+"""What `Connection` may not have us take out: a client would be somebody else then. Framing and Host are ours anyway."""
 
 
 def end_to_end(headers: Sequence[Header]) -> tuple[Header, ...]:

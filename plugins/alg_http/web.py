@@ -10,7 +10,7 @@ from alg.plugin import AlgError, HttpExchange, HttpRequest, HttpResponse, Leg, P
 from alg_http import admission, handshake, refusals
 from alg_http.config import HttpConfig
 from alg_http.fields import asking_for_plain, of_rewritten, request_fields, response_fields
-from alg_http.heads import Request, Response, lowered, tokens, without
+from alg_http.heads import Request, Response, lowered, without
 from alg_http.mapping import Ends, Mapper, body_kind
 from alg_http.origins import origin_of, own_origin, parse_authority
 from alg_http.rules import Part, matching
@@ -60,7 +60,7 @@ class WebExchange(HttpExchange):
         if not handshake.is_upgrade(headers):
             return
         self._offer = handshake.check_request(asked.method, asked.version, headers)
-        if body or tokens(headers, b"transfer-encoding"):
+        if body:
             raise ProtocolError("the WebSocket request has a body", reason="bad_upgrade")
         admission.admit_page(self._config, asked)
 

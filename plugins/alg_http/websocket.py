@@ -98,8 +98,7 @@ def upgrade(connection: Connection, exchange: Exchange, response: Response) -> t
     Raises:
         ProtocolError: it is not the true answer to a WebSocket handshake of this client (`fake_upgrade`).
     """
-    if exchange.offer is None:
-        raise ProtocolError("the server switches protocols, and nobody has asked for it", reason="fake_upgrade")
+    assert exchange.offer is not None, "`read_response` takes no 101 where nobody has asked for it"
     agreement = handshake.check_response(exchange.offer, lowered(response.headers))
     if connection.client.buffered:
         raise ProtocolError("the client says more before the server has agreed", reason="bytes_before_upgrade")

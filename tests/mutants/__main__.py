@@ -1,7 +1,7 @@
 """Runs the mutants, two at a time, each in a copy of the tree: `python -m tests.mutants [--no-baseline] [WORD …]`.
 
 First the tests of all of them must pass without any fault, unless that is known (`--no-baseline`, behind `make test`).
-Then those of each must fail with its fault. Words pick mutants by name or row. The exit status is 0 if every one was
+Then those of each must fail with its fault. Words pick mutants by row, or by how their names begin. The exit status is 0 if every one was
 noticed.
 """
 
@@ -19,6 +19,7 @@ from tests.mutants.codecs import CODEC_MUTANTS
 from tests.mutants.conformance import CONFORMANCE_MUTANTS
 from tests.mutants.core import CORE_MUTANTS
 from tests.mutants.ftps import FTPS_MUTANTS
+from tests.mutants.http import HTTP_MUTANTS
 from tests.mutants.mitm import MITM_MUTANTS
 from tests.mutants.relay import RELAY_MUTANTS
 from tests.mutants.table import MUTANTS, Mutant
@@ -26,7 +27,7 @@ from tests.mutants.tls import TLS_MUTANTS
 
 EVERY = (
     *(*MUTANTS, *CORE_MUTANTS, *RELAY_MUTANTS, *TLS_MUTANTS, *FTPS_MUTANTS, *CODEC_MUTANTS, *CONFORMANCE_MUTANTS),
-    *MITM_MUTANTS,
+    *(*HTTP_MUTANTS, *MITM_MUTANTS),
 )
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +106,9 @@ def check(mutant: Mutant) -> str:
 def main(words: list[str]) -> int:
     """Check the mutants that the words pick."""
     known, words = NO_BASELINE in words, [word for word in words if word != NO_BASELINE]
-    chosen = [each for each in EVERY if not words or any(word in (each.row, each.name) for word in words)]
+    chosen = [
+        each for each in EVERY if not words or any(word == each.row or each.name.startswith(word) for word in words)
+    ]
     with ThreadPoolExecutor(max_workers=2) as pool:
         baseline = {each.tests: pool.submit(survives, None, each.tests) for each in chosen if not known}
         results = [(each, pool.submit(check, each)) for each in chosen]

@@ -10,6 +10,14 @@ from alg.plugin import AlgError, BindError, ConnectError, PolicyError, ProtocolE
 from tests.plugins.http_talk import UPGRADE, UPGRADED, answer, get, talk
 
 
+def test_who_asks_cannot_be_taken_out() -> None:
+    """`Connection` names fields of one hop; who names those by which a server knows its user would be somebody else."""
+    book = talk()
+    book.client(get(b"/", b"Connection: cookie, authorization, x", b"Cookie: a=b", b"Authorization: c", b"X: d"))
+    assert b"\r\nCookie: a=b\r\nAuthorization: c\r\n" in book.to_server
+    assert b"X: d" not in book.to_server
+
+
 def test_a_slow_head() -> None:
     """T79: the deadline is that of the whole head, whatever drips in meanwhile."""
     book = talk()
