@@ -33,8 +33,8 @@ def play(curl_cffi: Any, row: str, base: str, authority: str) -> str:
         "binary": [os.urandom(size) for size in (1, 125, 126, 65535, 65536, 300000)],
         "16 MiB": [os.urandom(16 << 20)],
     }
-    socket = curl_cffi.WebSocket()
-    socket.connect(f"{base}/echo", verify=authority, headers=offered, max_message_size=64 << 20)
+    socket = curl_cffi.WebSocket(max_message_size=64 << 20)
+    socket.connect(f"{base}/echo", verify=authority, headers=offered)
     for message in messages.get(row, [TEXT]):
         if problem := exchange(socket, message):
             return problem
