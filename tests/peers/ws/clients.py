@@ -43,7 +43,9 @@ MESSAGES = 10000
 # Browsers open at most 255 sockets for one host.
 SOCKETS = {"chromium": 200}
 MANY_SOCKETS = 1000
-FEW = ("text", "binary", "16 MiB", "subprotocol agreed", "close 1000")
+LIBCURL = ("text", "binary", "16 MiB", "subprotocol agreed", "close 1000")
+# Over TLS websocat now and then keeps the last bytes of a large message to itself.
+WEBSOCAT = ("text", "binary", "subprotocol agreed", "close 1000")
 
 
 # websocat closes without a code.
@@ -53,7 +55,7 @@ SERVER_SEES = {"websocat": r"^closed 1005 *$"}
 def rows(client: str) -> tuple[str, ...]:
     """The rows that a client can play."""
     if client in ("websocat", "libcurl"):
-        return FEW
+        return WEBSOCAT if client == "websocat" else LIBCURL
     return tuple(row for row in ROWS if row != "uncompressed" or client == "websockets")
 
 

@@ -6,6 +6,7 @@ The project's own virtual environment gets nothing: `websockets` is a dependency
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -49,10 +50,16 @@ def install() -> None:
     quiet = ("--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--loglevel=error")
     run("npm", "install", "--prefix", str(FOLDER), *quiet, *NPM_PACKAGES, cwd=FOLDER)
     shutil.rmtree(PYTHON, ignore_errors=True)
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(PYTHON))
-    run(*pip, *PIP_PACKAGES, cwd=FOLDER)
+    run(*_pip(), "install", "--quiet", "--target", str(PYTHON), *PIP_PACKAGES, cwd=FOLDER)
     for name, version in versions().items():
         print(f"{name} {version}")
+
+
+def _pip() -> tuple[str, ...]:
+    """pip, or what stands in for it where uv made the virtual environment."""
+    if importlib.util.find_spec("pip") is None:
+        return ("uv", "pip")
+    return (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
 def require(*paths: Path) -> None:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-KNOWN: dict[tuple[str, str], str] = {}
+# `websockets` takes a close frame between fragments for an error.
+BETWEEN = "101 | close 1002 | end"
+# Node's HTTP parser takes these versions for 1.1, and `ws` reads 13.0 as a number.
+AGREED = "101 | text 5 185f8db3 | close 1000 | end"
+KNOWN: dict[tuple[str, str], str] = {
+    ("websockets", "fragmentation/close between"): BETWEEN,
+    ("websockets", "closing/within a text"): BETWEEN,
+    ("ws", "handshake, refused/version 13.0"): AGREED,
+    ("ws", "handshake, refused/HTTP/0.9"): AGREED,
+    ("ws", "handshake, refused/HTTP/2.0"): AGREED,
+    ("ws", "handshake, refused/no version"): AGREED,
+}
 
 
 def known(server: str, case: str) -> str:

@@ -16,6 +16,7 @@ from .cases.case import FINISH, HOST, KEY, Case, verdict
 from .frames import Deflater, Reader, close
 
 PATIENCE = 3.0
+ANSWER_PATIENCE = 2.0
 LIMIT = 30.0
 HEAD_END = b"\r\n\r\n"
 ACCEPT = base64.b64encode(hashlib.sha1(f"{KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
@@ -28,6 +29,9 @@ class Player:
         self._case = case
         self._connection = connection
         self._opening = case.opening.replace(HOST, host).encode("latin-1")
+        self._reader = Reader()
+        self._over = False
+        self._news = threading.Condition()
         self._deadline = time.monotonic() + LIMIT
         connection.settimeout(PATIENCE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -84,33 +88,44 @@ class Player:
         """What comes behind the handshake, up to the end of the connection."""
         extensions = headers.get("sec-websocket-extensions", "")
         inflater = Deflater("server_no_context_takeover" not in extensions) if extensions else None
-        reader = Reader(inflater)
+        self._reader = Reader(inflater)
         sender = threading.Thread(target=self._send_all)
         sender.start()
-        reader.feed(rest)
         answered = self._case.finish
         got: bytes | None = rest
-        while True:
-            if reader.closed and not answered:
+        while got is not None:
+            with self._news:
+                self._reader.feed(got)
+                self._news.notify()
+            if self._reader.closed and not answered:
                 answered = True
                 self._send(close(1000))
-            got = self._receive()
-            if not got:
+            if not (got := self._receive()):
                 break
-            reader.feed(got)
+        with self._news:
+            self._over = True
+            self._news.notify()
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         sender.join()
-        return [*reader.items, "silence" if got is None else "end"]
+        return [*self._reader.items, "silence" if got is None else "end"]
 
     def _send_all(self) -> None:
         for piece in self._case.sends:
-            self._send(piece)
+            if isinstance(piece, bytes):
+                self._send(piece)
+            else:
+                self._await(piece)
         if self._case.finish:
             self._send(FINISH)
         if self._case.half_close:
             with suppress(OSError):
                 self._connection.shutdown(socket.SHUT_WR)
+
+    def _await(self, answers: int) -> None:
+        """Wait until so many answers are there, or no more will come."""
+        with self._news:
+            self._news.wait_for(lambda: self._over or len(self._reader.items) >= answers, ANSWER_PATIENCE)
 
     def _send(self, data: bytes) -> None:
         """The server may be gone before it has read all."""

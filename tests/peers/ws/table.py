@@ -73,16 +73,17 @@ def shown(server: Process, start: int, pattern: str) -> str:
 def run_leg(built: Stand, mode: str, leg: Leg, cells: list[Cell], complaints: list[str]) -> Iterator[Result]:
     """Play all cells of a leg."""
     authority = gateway.trusted(mode, built.certificates)
-    with ExitStack() as stack:
-        ports = [leg.port(name) for name in PORTS]
-        middle = stack.enter_context(gateway.start(built.lab, mode, leg, ports, built.certificates, built.scratch))
-        around = Surroundings(built.lab.client, authority)
-        if any(cell.client == "chromium" for cell in cells):
-            home = built.scratch / f"home-{leg.name}"
-            trust(home, authority)
-            around = Surroundings(built.lab.client, authority, stack.enter_context(opened(built.lab.client, home)))
-        for cell in cells:
-            yield play(built, leg, middle, around, cell)
+    ports = [leg.port(name) for name in PORTS]
+    with gateway.start(built.lab, mode, leg, ports, built.certificates, built.scratch) as middle:
+        # The browser keeps idle connections, for whose end the gateway would wait.
+        with ExitStack() as stack:
+            around = Surroundings(built.lab.client, authority)
+            if any(cell.client == "chromium" for cell in cells):
+                home = built.scratch / f"home-{leg.name}"
+                trust(home, authority)
+                around = Surroundings(built.lab.client, authority, stack.enter_context(opened(built.lab.client, home)))
+            for cell in cells:
+                yield play(built, leg, middle, around, cell)
         complaints += [f"{leg.name}: {complaint}" for complaint in middle.finish()]
 
 
@@ -103,12 +104,12 @@ def play(built: Stand, leg: Leg, middle: Gateway, around: Surroundings, cell: Ce
 
 
 def grid(results: list[Result]) -> str:
-    """A row for each row, a column for each client, server and leg."""
-    columns = list(dict.fromkeys((result.cell.client, result.cell.server, result.cell.leg) for result in results))
-    found = {(result.cell.row, result.cell.client, result.cell.server, result.cell.leg): result for result in results}
+    """A leg's table: a row for each row, a column for each client and server."""
+    columns = list(dict.fromkeys((result.cell.client, result.cell.server) for result in results))
+    found = {(result.cell.row, result.cell.client, result.cell.server): result for result in results}
     width = 11
-    heads = ["".join(f"{column[part]:{width}}" for column in columns).rstrip() for part in range(3)]
-    lines = [f"{name:21}{head}" for name, head in zip(("client", "server", "leg"), heads, strict=True)]
+    heads = ["".join(f"{column[part]:{width}}" for column in columns).rstrip() for part in range(2)]
+    lines = [f"{name:21}{head}" for name, head in zip((f"{results[0].cell.leg}: client", "server"), heads, strict=True)]
     for row in ROWS:
         squares = [found.get((row, *column)) for column in columns]
         words = "".join(f"{'-' if one is None else 'FAIL' if one.problem else 'ok':{width}}" for one in squares)
@@ -132,7 +133,9 @@ def run_table(mode: str, only: str, report: Path | None) -> int:
         for leg in LEGS:
             if mine := [cell for cell in cells if cell.leg == leg.name]:
                 results += run_leg(built, mode, leg, mine, complaints)
-    print(grid(results))
+    for leg in LEGS:
+        if played := [result for result in results if result.cell.leg == leg.name]:
+            print(grid(played))
     print(f"{time.monotonic() - begin:.0f} s in all, gateway: {mode}")
     if report is not None:
         report.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")

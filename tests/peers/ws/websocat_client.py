@@ -14,20 +14,20 @@ from typing import IO
 
 TEXT = "Grüße, мир, 世界, 🌍\n"
 SECONDS = 30
-BUFFER = 32 << 20
+BUFFER = 1 << 20
 
 
 def command(program: str, row: str, base: str) -> list[str]:
     """Text is sent by lines, anything else as it is read; websocat closes, without a code, when its input ends."""
     options = ["--buffer-size", str(BUFFER)]
-    options += ["--binary"] if row in ("binary", "16 MiB") else ["--text"]
+    options += ["--binary"] if row == "binary" else ["--text"]
     options += ["--protocol", "lab.v1"] if row == "subprotocol agreed" else []
     return [program, *options, f"{base}/echo"]
 
 
 def play(program: str, row: str, base: str) -> str:
     """Play the row."""
-    sent = {"binary": bytes(range(256)) * 1000, "16 MiB": bytes(range(256)) * (1 << 16)}.get(row, TEXT.encode())
+    sent = bytes(range(256)) * 200 if row == "binary" else TEXT.encode()
     with subprocess.Popen(
         command(program, row, base), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:

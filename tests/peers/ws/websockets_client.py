@@ -11,7 +11,7 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -210,7 +210,7 @@ async def observe(client: Client) -> str:
     return " | ".join(seen)
 
 
-ROWS: dict[str, Callable[[Client], Awaitable[str | None]]] = {
+ROWS: dict[str, Callable[[Client], Coroutine[None, None, str | None]]] = {
     "text": text,
     "binary": lambda client: binary(client, 0, 1, 125, 126, 65535, 65536, 300000),
     "16 MiB": lambda client: binary(client, 16 << 20),
@@ -235,9 +235,9 @@ ROWS: dict[str, Callable[[Client], Awaitable[str | None]]] = {
 def main() -> None:
     """Play the row that the command line names."""
     row, base, settings, *authority = sys.argv[1:]
-    client = Client(base, json.loads(settings), *(authority or [None]))
+    client = Client(base, json.loads(settings), authority[0] if authority else None)
     try:
-        outcome = asyncio.run(ROWS[row](client)) or ""  # type: ignore[arg-type]  # every row is a coroutine
+        outcome = asyncio.run(ROWS[row](client)) or ""
     except (RowError, WebSocketException, OSError, EOFError, TimeoutError) as error:
         outcome = f"{type(error).__name__}: {error}"
     print(json.dumps(outcome))

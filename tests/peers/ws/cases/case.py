@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.peers.ws.frames import Deflater, close, described
@@ -29,11 +29,14 @@ def request(
 
 @dataclass(frozen=True)
 class Case:
-    """One case. Each of `sends` is sent by itself; `finish`: then we close, else we wait for the server."""
+    """One case. Each of `sends` is sent by itself; before a number so many answers must have come.
+
+    `finish`: at last we close, else we wait for the server.
+    """
 
     area: str
     name: str
-    sends: tuple[bytes, ...]
+    sends: tuple[bytes | int, ...]
     # What the RFC lets a server answer.
     expected: frozenset[str]
     opening: str = field(default_factory=request)
@@ -76,7 +79,7 @@ def echoed(area: str, name: str, sends: Iterable[bytes], *messages: tuple[int, b
     wanted = verdict(*(described(kind, payload) for kind, payload in messages), "close 1000", "end")
     whole = b"".join(sends)
     pieces = tuple(whole[at : at + chop] for at in range(0, len(whole), chop)) if chop else (whole,)
-    return Case(area, name, pieces, frozenset([wanted]))
+    return Case(area, name, (*pieces, len(messages)), frozenset([wanted]))
 
 
 def failed(*codes: int, before: Iterable[tuple[int, bytes]] = ()) -> frozenset[str]:
@@ -86,10 +89,11 @@ def failed(*codes: int, before: Iterable[tuple[int, bytes]] = ()) -> frozenset[s
 
 
 def fails(
-    area: str, name: str, sends: bytes, *codes: int, before: Iterable[tuple[int, bytes]] = (), half_close: bool = False
+    area: str, name: str, sends: bytes, *codes: int, good: bytes = b"", before: Sequence[tuple[int, bytes]] = ()
 ) -> Case:
-    """The connection fails with one of these codes (default: 1002), behind these echoes."""
-    return Case(area, name, (sends,), failed(*(codes or (1002,)), before=before), finish=False, half_close=half_close)
+    """The connection fails with one of these codes (default: 1002); `good` is sent first, and `before` comes of it."""
+    begin = (good, len(before)) if good else ()
+    return Case(area, name, (*begin, sends), failed(*(codes or (1002,)), before=before), finish=False)
 
 
 FINISH = close(1000)

@@ -59,16 +59,16 @@ def illegal() -> Iterator[Case]:
     yield fails(area, "continuation of nothing", more(b"x"))
     yield fails(area, "continuation of nothing, empty", more(b"", fin=True))
     yield fails(area, "continuation of nothing, then text", more(b"x", fin=True) + text("a"))
-    yield fails(area, "continuation behind a message", text("a") + more(b"b", fin=True), before=[(TEXT, b"a")])
+    yield fails(area, "continuation behind a message", more(b"b", fin=True), good=text("a"), before=[(TEXT, b"a")])
     yield fails(
-        area, "continuation behind fragments", started + more(b"b", fin=True) + more(b"c"), before=[(TEXT, b"ab")]
+        area, "continuation behind fragments", more(b"c"), good=started + more(b"b", fin=True), before=[(TEXT, b"ab")]
     )
-    yield fails(area, "continuation behind a ping", ping(b"p") + more(b"c"), before=[(PONG, b"p")])
+    yield fails(area, "continuation behind a ping", more(b"c"), good=ping(b"p"), before=[(PONG, b"p")])
     yield fails(area, "text within text", started + text("b"))
     yield fails(area, "text within text, both without FIN", started + text("b", fin=False))
     yield fails(area, "binary within text", started + binary(b"b"))
     yield fails(area, "text within binary", binary(b"a", fin=False) + text("b"))
-    yield fails(area, "text behind a ping within text", started + ping(b"p") + text("b"), before=[(PONG, b"p")])
+    yield fails(area, "text behind a ping within text", text("b"), good=started + ping(b"p"), before=[(PONG, b"p")])
 
 
 def cases() -> Iterator[Case]:

@@ -35,16 +35,23 @@ def lengths() -> Iterator[Case]:
 
 def encodings() -> Iterator[Case]:
     """Lengths in more bytes than they need: "the minimal number of bytes MUST be used"; most servers take them all the same."""
+    bad = fails("encodings", "", b"")
     for width, sizes in ((2, (0, 1, 125)), (8, (0, 1, 125, 126, 65535))):
         for size in sizes:
             payload = sample(size)
             good = echoed("encodings", f"{size} in {width} bytes", [frame(TEXT, payload, width=width)], (TEXT, payload))
-            bad = fails("encodings", "", b"")
             yield Case(good.area, good.name, good.sends, good.expected | bad.expected, allowed=bad.expected)
     yield fails("encodings", "highest bit of a length", frame(BINARY, b"x", width=8, announced=1 << 63), 1002, 1009)
     for opcode, name in ((CLOSE, "close"), (PING, "ping"), (PONG, "pong")):
         for width in (2, 8):
-            yield fails("encodings", f"{name} with a length in {width} bytes", frame(opcode, b"", width=width))
+            answers = {PING: [(PONG, b"")], PONG: [], CLOSE: [(CLOSE, b"")]}[opcode]
+            good = echoed(
+                "encodings", f"{name} with a length in {width} bytes", [frame(opcode, b"", width=width)], *answers
+            )
+            lenient = frozenset(["close empty | end", "close 1000 | end"]) if opcode == CLOSE else good.expected
+            yield Case(
+                good.area, good.name, good.sends, lenient | bad.expected, allowed=bad.expected, finish=opcode != CLOSE
+            )
 
 
 def unmasked() -> Iterator[Case]:
@@ -54,7 +61,7 @@ def unmasked() -> Iterator[Case]:
         payload = b"\x03\xe8" if opcode == CLOSE else WORDS
         yield fails("unmasked", name, frame(opcode, payload, mask=None))
     yield fails("unmasked", "empty text", frame(TEXT, b"", mask=None))
-    yield fails("unmasked", "second message", text("x") + frame(TEXT, WORDS, mask=None), before=[(TEXT, b"x")])
+    yield fails("unmasked", "second message", frame(TEXT, WORDS, mask=None), good=text("x"), before=[(TEXT, b"x")])
     yield fails("unmasked", "continuation", text("x", fin=False) + frame(0, b"y", mask=None))
 
 
@@ -78,9 +85,10 @@ def pings() -> Iterator[Case]:
     answers = [(PONG, payload) for payload in ten]
     yield echoed(area, "ten", [ping(payload) for payload in ten], *answers)
     yield echoed(area, "ten byte by byte", [ping(payload) for payload in ten], *answers, chop=1)
-    yield echoed(
-        area, "between messages", [text("a"), ping(b"b"), binary(b"c")], (TEXT, b"a"), (PONG, b"b"), (BINARY, b"c")
-    )
+    # A pong may overtake what is on its way, so each answer is waited for.
+    answers = [(TEXT, b"a"), (PONG, b"b"), (BINARY, b"c")]
+    wanted = echoed(area, "between messages", [], *answers)
+    yield Case(area, wanted.name, (text("a"), 1, ping(b"b"), 2, binary(b"c"), 3), wanted.expected)
 
 
 def halves() -> Iterator[Case]:

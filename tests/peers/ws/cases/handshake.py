@@ -10,6 +10,8 @@ from .case import Case, request, verdict
 
 ECHO = verdict(described(TEXT, b"Hello"), "close 1000", "end")
 REFUSED = ("http 400", "http 403", "http 404", "http 405", "http 426", "http 431", "http 501", "http 505", "end")
+# What lenient servers do; a body is taken for frames.
+TAKEN = (verdict("101", ECHO), "101 | close 1002 | end")
 # A gateway that reads the request may find it bad before the server does, or hang up on it.
 EARLIER = frozenset(["http 400", "http 405", "http 426", "http 431", "http 501", "http 505", "end"])
 
@@ -17,14 +19,14 @@ EARLIER = frozenset(["http 400", "http 405", "http 426", "http 431", "http 501",
 def good(name: str, opening: str, protocol: str = "") -> Case:
     """The server agrees, and echoes."""
     wanted = verdict(f"101{protocol and f' {protocol}'}", ECHO)
-    return Case("handshake", name, (text("Hello"),), frozenset([wanted]), opening=opening)
+    return Case("handshake", name, (text("Hello"), 1), frozenset([wanted]), opening=opening)
 
 
 def bad(name: str, opening: str, *allowed: str, lenient: bool = False) -> Case:
     """The server refuses; `lenient`: some take it all the same. `allowed` tells what a gateway may answer instead."""
-    wanted = frozenset([*REFUSED, *([verdict("101", ECHO)] if lenient else [])])
+    wanted = frozenset([*REFUSED, *(TAKEN if lenient else [])])
     return Case(
-        "handshake, refused", name, (text("Hello"),), wanted, opening=opening, allowed=frozenset(allowed) or EARLIER
+        "handshake, refused", name, (text("Hello"), 1), wanted, opening=opening, allowed=frozenset(allowed) or EARLIER
     )
 
 
@@ -105,7 +107,7 @@ def lines() -> Iterator[Case]:
     yield bad("header of 1 MiB", request(f"X-Long: {'x' * (1 << 20)}"))
     yield bad("ten thousand headers", request(*(f"X-{number}: x" for number in range(10000))))
     yield bad("no HTTP", "Hello, is this a server?\r\n\r\n")
-    yield bad("TLS", "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + "x" * 500)
+    yield bad("TLS", "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + "x" * 500 + "\r\n\r\n")
     yield bad("frames at once", "\x81\x85\0\0\0\0Hello\r\n\r\n")
     yield bad("plain GET", request(without=["Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"]))
 
