@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.peers.namespaces import Namespace
-from tests.peers.processes import run
+from tests.peers.processes import LabError, run
 from tests.pictures.browser import Browser, BrowserError
 
 from .servers import HERE
@@ -53,5 +53,9 @@ class Page:
 def opened(namespace: Namespace, home: Path) -> Iterator[Page]:
     """Run a browser in a namespace."""
     prefix = namespace.command("env", f"HOME={home}")
-    with Browser(prefix, home / "profile", 800, 600) as browser:
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(Browser(prefix, home / "profile", 800, 600))
+        except BrowserError as error:
+            raise LabError(f"{error}") from error
         yield Page(browser)
