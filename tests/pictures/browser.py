@@ -36,9 +36,10 @@ class Browser:
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
         flags = (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank")
+        # bash, because dash knows descriptors of one digit only.
         plumbing = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
         self._process = subprocess.Popen(
-            [*prefix, "sh", "-c", plumbing, "sh", "chromium", *flags],
+            [*prefix, "bash", "-c", plumbing, "bash", "chromium", *flags],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
