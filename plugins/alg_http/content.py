@@ -1,4 +1,7 @@
-"""Content codings (RFC 9110 section 8.4.1) of bodies that have to be read: undone within a limit, whatever a peer packs."""
+"""Content codings (RFC 9110 section 8.4.1): a body that was compressed, as it was before, within a bound.
+
+Only whole bodies, and only the codings that the standard library has. Nothing is compressed here.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +9,64 @@ import zlib
 
 from alg.plugin import ProtocolError
 
-_GZIP, _ZLIB, _RAW = 31, 15, -15  # what zlib calls them
+_GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's `wbits`
+_STEP = 4096  # what is handed to zlib at once: it copies what is left behind the end of each stream
 
 
 def decode(data: bytes, coding: str, limit: int) -> bytes:
-    """Undo a content coding; `coding` is the value of `Content-Encoding`, in lower case.
+    """Return the body without its content coding: `identity` (or none), `gzip`, `x-gzip` or `deflate`.
+
+    No more than `limit` bytes, and one, are ever inflated.
 
     Raises:
-        ProtocolError: the coding is none that is known here (`unknown_coding`), the data is not that (`bad_coding`), or
-            more than `limit` bytes come out of it (`body_too_long`).
+        ProtocolError: the body is longer than the limit (`body_too_long`); it is broken, cut off or has something
+            behind its end (`bad_coding`); the coding is another one, or more than one (`unknown_coding`).
     """
+    coding = coding.strip(" \t").lower()
     if coding in ("", "identity"):
+        if len(data) > limit:
+            raise _too_long(limit)
         return data
     if coding in ("gzip", "x-gzip"):
-        return _inflate(data, _GZIP, limit)
+        return _inflate(data, _GZIP, limit, several=True)
     if coding == "deflate":
-        # RFC 9110 section 8.4.1.2 means zlib's format; some servers leave its two bytes of head away.
-        wrapped = len(data) >= 2 and data[0] & 0x0F == 8 and not (data[0] << 8 | data[1]) % 31
-        return _inflate(data, _ZLIB if wrapped else _RAW, limit)
-    raise ProtocolError(f"a body in the coding {coding[:40]!a} cannot be read", reason="unknown_coding")
+        return _inflate(data, _ZLIB if _has_zlib_header(data) else _RAW, limit, several=False)
+    raise ProtocolError(f"the body has the content coding {coding[:40]!a}", reason="unknown_coding")
 
 
-def _inflate(data: bytes, form: int, limit: int) -> bytes:
-    """Inflate one stream, or several in a row."""
-    pieces, left = [], limit
-    while data:
-        inflater = zlib.decompressobj(form)
+def _too_long(limit: int) -> ProtocolError:
+    return ProtocolError(f"the decoded body is longer than {limit} bytes", reason="body_too_long")
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    """Whether it begins as RFC 1950 section 2.2 says; some servers leave the zlib format out (RFC 9110 8.4.1.2).
+
+    Raw data could begin so only with a stored block whose unused bits, which every compressor leaves 0, are not.
+    """
+    return data[:1] != b"" and data[0] & 0x8F == 0x08 and int.from_bytes(data[:2], "big") % 31 == 0
+
+
+def _inflate(data: bytes, window: int, limit: int, *, several: bool) -> bytes:
+    """Inflate a stream, or several up to the end (RFC 1952 section 2.2)."""
+    view = memoryview(data)
+    parts: list[bytes] = []
+    position, room = 0, limit
+    decompressor = zlib.decompressobj(window)
+    while not decompressor.eof or (several and position < len(view)):
+        if decompressor.eof:
+            decompressor = zlib.decompressobj(window)
+        step = view[position : position + _STEP]
+        if not step:
+            raise ProtocolError("the compressed body is cut off", reason="bad_coding")
         try:
-            piece = inflater.decompress(data, left + 1)
+            part = decompressor.decompress(step, room + 1)
         except zlib.error:
-            raise _broken() from None
-        if len(piece) > left:
-            raise ProtocolError(f"a compressed body holds more than {limit} bytes (max_body)", reason="body_too_long")
-        if not inflater.eof:
-            raise _broken()
-        pieces.append(piece)
-        left -= len(piece)
-        if form != _GZIP and inflater.unused_data:
-            raise _broken()
-        data = inflater.unused_data
-    return b"".join(pieces)
-
-
-def _broken() -> ProtocolError:
-    return ProtocolError("a compressed body is broken, or cut off", reason="bad_coding")
+            raise ProtocolError("the compressed body is broken", reason="bad_coding") from None
+        room -= len(part)
+        if room < 0:
+            raise _too_long(limit)
+        parts.append(part)
+        position += len(step) - len(decompressor.unused_data)
+    if position < len(view):
+        raise ProtocolError("there is something behind the compressed body", reason="bad_coding")
+    return b"".join(parts)

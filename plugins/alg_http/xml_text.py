@@ -1,90 +1,121 @@
-"""Places in XML: in the text of declared elements, found without changing a byte of the rest. What is parsed by expat is only
-where they stand; DOCTYPE is refused, and with it all that entities can do.
+"""Places in an XML text, found by expat without building a tree, so that all else can pass byte for byte.
+
+No document type is let in, so there are no entities but the five of XML itself. Nothing is written here, and what a
+place may be replaced by is not known.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from xml.parsers import expat
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from alg.plugin import ProtocolError
-from alg_http.places import Place, find_places
+from alg_http.places import Piece, Place, find_places, relocate
 
-DEPTH = 64
-_SEPARATOR = "\x1f"  # between namespace and local name; no name holds it
-_DECLARED = re.compile(
-    rb"(?:\xef\xbb\xbf)?[ \t\r\n]*<\?xml[^>]*?encoding[ \t\r\n]*=[ \t\r\n]*[\"']([A-Za-z0-9._-]+)[\"']"
-)
-_ENCODINGS = (b"utf-8", b"us-ascii", b"ascii")
-_CDATA = b"<![CDATA["
+DEPTH_LIMIT = 64
+
+_ENCODINGS = frozenset((None, "utf-8", "utf8", "us-ascii", "ascii"))
+# Between a namespace and a local name; neither holds one, as attributes are normalised (XML 1.0 section 3.3.3).
+_SEPARATOR = "\n"
 
 
 def xml_places(body: bytes, elements: Sequence[str]) -> list[Place]:
-    """Find the places in the text of elements with these local names, whatever their namespace.
+    """Find the places in the text of the elements with these local names, whatever their namespace, in order.
+
+    The text is what stands between two tags, in CDATA sections too; that of an element inside does not count for the
+    outer one. An address with a comment or the border of a CDATA section inside is not found.
 
     Raises:
-        ProtocolError: the body is no XML in UTF-8 (`bad_xml`), has a DOCTYPE (`xml_doctype`), or is nested deeper than
-            `DEPTH` (`xml_too_deep`).
+        ProtocolError: the body is no well-formed XML in UTF-8 or ASCII (`bad_xml`), has a document type
+            (`xml_doctype`), or is nested more than 64 deep (`xml_too_deep`).
     """
-    declared = _DECLARED.match(body)
-    if declared is not None and declared[1].lower() not in _ENCODINGS:
-        raise ProtocolError("the XML is not in UTF-8", reason="bad_xml")
-    return _Finder(body, frozenset(elements)).places()
+    if b"\0" in body:  # as it is in UTF-16, which expat would detect and read
+        raise _malformed("there is a NUL byte")
+    reader = _Reader(body, elements)
+    try:
+        reader.read()
+    except ExpatError as error:
+        raise _malformed(f"line {error.lineno}") from None
+    return reader.found
 
 
-class _Finder:
-    """One pass over a document."""
+def _malformed(what: str) -> ProtocolError:
+    return ProtocolError(f"the body is no well-formed XML in UTF-8: {what}", reason="bad_xml")
 
-    def __init__(self, body: bytes, elements: frozenset[str]) -> None:
+
+class _Reader:
+    """One pass over one text: what expat reports, with the bytes that it was read from."""
+
+    def __init__(self, body: bytes, elements: Sequence[str]) -> None:
+        self.found: list[Place] = []
         self._body = body
-        self._elements = elements
-        self._open: list[bool] = []
-        """Of each element that is open, whether it is wanted."""
-        self._text_from: int | None = None
-        """Where the text of a wanted element began that is being read."""
-        self._spans: list[tuple[int, int]] = []
-        self._parser = expat.ParserCreate("utf-8", _SEPARATOR)
-        self._parser.buffer_text = False
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._text
-        self._parser.CommentHandler = self._break
-        self._parser.ProcessingInstructionHandler = self._break
-        self._parser.StartCdataSectionHandler = self._break
-        self._parser.EndCdataSectionHandler = self._break
-        self._parser.StartDoctypeDeclHandler = self._doctype
+        self._elements = frozenset(elements)
+        self._parser = ParserCreate("utf-8", _SEPARATOR)
+        self._wanted: list[bool] = []  # of each open element
+        self._in_cdata = False
+        self._text: list[bytes] = []
+        self._pieces: list[Piece] = []
 
-    def places(self) -> list[Place]:
-        """Parse, and return what was found."""
+    def read(self) -> None:
+        """Read the whole text."""
+        parser = self._parser
+        parser.buffer_text = False  # each report is of bytes that adjoin
+        parser.ordered_attributes = True
+        parser.XmlDeclHandler = self._declaration
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._characters
+        parser.StartCdataSectionHandler = self._start_cdata
+        parser.EndCdataSectionHandler = self._end_cdata
         try:
-            self._parser.Parse(self._body, True)
-        except expat.ExpatError as error:
-            raise ProtocolError(
-                f"what should be XML is none: {expat.ErrorString(error.code)}", reason="bad_xml"
-            ) from None
-        found = [place.moved(start) for start, end in self._spans for place in find_places(self._body[start:end])]
-        return sorted(found, key=lambda place: place.start)
+            parser.Parse(self._body, True)
+        finally:
+            del self._parser  # it holds us: so nothing waits for the garbage collector
 
-    def _start(self, name: str, _: object) -> None:
-        self._break()
-        if len(self._open) >= DEPTH:
-            raise ProtocolError(f"XML is nested deeper than {DEPTH}", reason="xml_too_deep")
-        self._open.append(name.rpartition(_SEPARATOR)[2] in self._elements)
+    def _declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        """Refuse a text that says it is in another encoding than it is read in."""
+        if (encoding and encoding.lower()) not in _ENCODINGS:
+            raise _malformed("it declares another encoding")
 
-    def _end(self, _: str) -> None:
-        self._break()
-        self._open.pop()
+    def _doctype(self, _name: str, _system: str | None, _public: str | None, _internal: int) -> None:
+        """Refuse what could define entities, without a bound to what they expand to."""
+        raise ProtocolError("the XML text has a document type", reason="xml_doctype")
 
-    def _text(self, _: str) -> None:
-        if self._open[-1] and self._text_from is None:
-            self._text_from = self._parser.CurrentByteIndex
+    def _start(self, name: str, _attributes: list[str]) -> None:
+        self._search()
+        if len(self._wanted) == DEPTH_LIMIT:
+            raise ProtocolError(f"the XML text is nested more than {DEPTH_LIMIT} deep", reason="xml_too_deep")
+        self._wanted.append(name.rpartition(_SEPARATOR)[2] in self._elements)
 
-    def _break(self, *_: object) -> None:
-        """The text ends here: something else begins."""
-        if self._text_from is not None:
-            self._spans.append((self._text_from, self._parser.CurrentByteIndex))
-            self._text_from = None
+    def _end(self, _name: str) -> None:
+        self._search()
+        self._wanted.pop()
 
-    def _doctype(self, *_: object) -> None:
-        raise ProtocolError("the XML has a DOCTYPE, which is not taken", reason="xml_doctype")
+    def _start_cdata(self) -> None:
+        self._in_cdata = True
+
+    def _end_cdata(self) -> None:
+        self._in_cdata = False
+
+    def _characters(self, text: str) -> None:
+        """Note a stretch of text: one reference, one line end, or characters that stand for themselves."""
+        if not self._wanted[-1]:
+            return
+        data = text.encode()
+        start = self._parser.CurrentByteIndex
+        if self._body.startswith(b"&", start) and not self._in_cdata:
+            end = self._body.index(b";", start) + 1
+        elif self._body.startswith(b"\r\n", start):  # one character (XML 1.0 section 2.11)
+            end = start + 2
+        else:
+            end = start + len(data)
+        self._text.append(data)
+        self._pieces.append((len(data), start, end))
+
+    def _search(self) -> None:
+        """Look for places in the text since the last tag."""
+        if self._text:
+            self.found += relocate(find_places(b"".join(self._text)), self._pieces)
+            self._text.clear()
+            self._pieces.clear()
