@@ -102,7 +102,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "alg.transfer_log",
         "click",
     },
-    "plugins/": PURE | CODECS | {"alg.plugin", "bisect", "json.decoder", "urllib.parse", "xml.parsers"},
+    "plugins/": PURE | CODECS | {"alg.plugin", "urllib.parse", "xml.parsers.expat"},
 }
 PURE_PLACES = ("alg/core/", "alg/plugin.py", "alg/testing.py", "alg/xferlog.py", "plugins/")
 

@@ -94,9 +94,10 @@ class Answering:
     ) -> bytes:
         """A body that holds addresses, mapped."""
         limit = self._connection.config.max_body
-        data = decode(await read_body(stream, body, limit), coding_of(response.headers), limit)
+        data = await read_body(stream, body, limit)
         if not data:
             return data
+        data = decode(data, coding_of(response.headers), limit)
         request = exchange.request
         about = f"{request.method.decode('ascii')} {path_of(request.target)[:80]}"
         return await self._connection.mapper.body(rule, data, kind, exchange.ends, about)

@@ -123,8 +123,10 @@ class Asking:
         if tokens(fields, b"expect"):
             stream.reply(_CONTINUE)
             fields = without(fields, (b"expect",))
-        data = decode(await read_body(stream, exchange.body, limit), coding_of(fields), limit)
-        data = self._connection.mapper.body_inward(rule, data, kind, exchange.ends)
+        data = await read_body(stream, exchange.body, limit)
+        if data:
+            data = decode(data, coding_of(fields), limit)
+            data = self._connection.mapper.body_inward(rule, data, kind, exchange.ends)
         fields = (*of_rewritten(fields), (b"Content-Length", b"%d" % len(data)))
         stream.send(replace(exchange.sent, headers=fields).to_bytes() + data)
 

@@ -91,7 +91,7 @@ def _inner_places(name: bytes, value: bytes) -> Iterator[Place]:
     found = _LINK.finditer(value) if name == b"link" else [each for each in [_REFRESH.fullmatch(value)] if each]
     for match in found:
         for place in find_places(match[1]):
-            yield place.moved(match.start(1))
+            yield place.moved(match.start(1) + place.start, match.start(1) + place.end)
 
 
 def _cookie(value: bytes, ends: Ends) -> bytes:

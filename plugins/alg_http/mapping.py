@@ -13,7 +13,7 @@ from alg_http.config import HttpConfig
 from alg_http.heads import Header, tokens, values
 from alg_http.json_text import json_places
 from alg_http.origins import Origin
-from alg_http.places import Place, find_places, replace_places
+from alg_http.places import Place, find_places, replace
 from alg_http.rules import Rule
 from alg_http.xml_text import xml_places
 
@@ -80,7 +80,7 @@ class Mapper:
         """A text that the server wrote, with what is inside mapped in its places (default: those of a whole value)."""
         found = find_places(value) if places is None else places
         written = [(place, await self.outward(place, ends, announced_by)) for place in found]
-        return replace_places(value, [(place, new) for place, new in written if new is not None])
+        return replace(value, [(place, new) for place, new in written if new is not None])
 
     async def body(self, rule: Rule, body: bytes, kind: str, ends: Ends, announced_by: str) -> bytes:
         """A body that the server wrote; `kind` is `json` or `xml`.
@@ -109,7 +109,7 @@ class Mapper:
     def value_inward(self, value: bytes, ends: Ends, places: Iterable[Place] | None = None) -> bytes:
         """A text that the client wrote, with what means us mapped in its places (default: those of a whole value)."""
         found = [(place, self.inward(place, ends)) for place in (find_places(value) if places is None else places)]
-        return replace_places(value, [(place, written) for place, written in found if written is not None])
+        return replace(value, [(place, written) for place, written in found if written is not None])
 
     def body_inward(self, rule: Rule, body: bytes, kind: str, ends: Ends) -> bytes:
         """A body that the client wrote.

@@ -151,6 +151,7 @@ async def target(client: Client) -> None:
     wanted = {"target": path, "origin": "https://origin.example:8443", "cookie": "a=b; c=d"}
     async with client.at(path, origin=wanted["origin"], additional_headers={"Cookie": wanted["cookie"]}) as peer:
         told = json.loads(await peer.recv())
+        del told["host"]  # a gateway may call the server otherwise than its clients do
         check(told == wanted, f"the server was told {told}")
 
 

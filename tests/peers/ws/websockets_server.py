@@ -53,7 +53,7 @@ async def about(peer: ServerConnection) -> None:
     """What the server was told in the handshake."""
     request = peer.request
     assert request is not None
-    told = {"target": request.path, "origin": request.headers.get("Origin"), "cookie": request.headers.get("Cookie")}
+    told = {name: request.headers.get(name) for name in ("origin", "cookie", "host")} | {"target": request.path}
     await peer.send(json.dumps(told))
     await echo(peer)
 

@@ -34,8 +34,8 @@ function stream(peer) {
 }
 
 function about(peer, request) {
-  const { origin = null, cookie = null } = request.headers;
-  peer.send(JSON.stringify({ target: request.url, origin, cookie }));
+  const { origin = null, cookie = null, host = null } = request.headers;
+  peer.send(JSON.stringify({ target: request.url, origin, cookie, host }));
 }
 
 function close(peer, request) {
