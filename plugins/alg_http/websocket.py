@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alg.plugin import AlgError, Flow, ProtocolError, Side, Stream
+from alg.plugin import AlgError, Flow, Promise, ProtocolError, Side, Stream
 from alg_http import handshake
 from alg_http.admission import path_of
 from alg_http.config import Frames, HttpConfig
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from alg_http.exchange import Exchange
 
 _EXTENSIONS = b"sec-websocket-extensions"
-_GOING_AWAY, _PROTOCOL_ERROR, _INTERNAL_ERROR = 1001, 1002, 1011  # RFC 6455 section 7.4.1
-_CODES = {"stopped": _GOING_AWAY, "idle": _GOING_AWAY, "too_slow": _GOING_AWAY, "truncated": _PROTOCOL_ERROR}
+_CODES = {"stopped": 1001, "idle": 1001, "too_slow": 1001, "plugin_failed": 1011}  # RFC 6455 section 7.4.1
 CLOSING = 10.0
 """Seconds for the second close frame after the first."""
 
@@ -59,6 +58,8 @@ class WebSocket:
         self._limits = FrameLimits(max_message=config.max_message, max_frames=config.max_frames)
         self._deflates = {Side.CLIENT: outside, Side.SERVER: inside}
         self._relays: dict[Side, FrameRelay] = {}
+        self._over: Promise[None] = Promise()
+        """Kept when both have said a close frame, or one is gone without."""
 
     async def relay(self, stream: Stream) -> None:
         """Relay what that side says, to its end; the flow is over once both have said a close frame, or one is gone."""
@@ -69,13 +70,17 @@ class WebSocket:
         try:
             await relay.run(self._mapping(side))
         except FrameError as error:
-            frame = close_frame(error.code, error.reason, masked=True)
-            (stream.send if side is Side.CLIENT else stream.reply)(frame)
+            told = self._relays.get(Side.CLIENT)
+            if told is None or not told.closed:  # else the server has had its close frame
+                frame = close_frame(error.code, error.reason, masked=True)
+                (stream.send if side is Side.CLIENT else stream.reply)(frame)
             raise
         other = self._relays.get(side.other)
         if relay.closed and (other is None or not other.closed):
             self._flow.deadline(CLOSING, "the other close frame")
             await relay.discard()
+            await self._over  # its end may come before the other's last word
+        self._over.keep(None)
         self._flow.close()
 
     def _mapping(self, side: Side) -> MapText | None:
@@ -83,11 +88,11 @@ class WebSocket:
         return None if rule is None else lambda text: self._mapper.message(rule, side, text, self._ends)
 
     def last_words(self, error: AlgError) -> bytes:
-        """The close frame for the client, if it has not got one."""
+        """The close frame for the client, if it has not got one; nothing where the other side is gone without."""
         said = self._relays.get(Side.SERVER)
-        if said is not None and said.closed:
+        code = error.code if isinstance(error, FrameError) else _CODES.get(error.reason)
+        if code is None or (said is not None and said.closed):
             return b""
-        code = error.code if isinstance(error, FrameError) else _CODES.get(error.reason, _INTERNAL_ERROR)
         return close_frame(code, error.reason, masked=False)
 
 
@@ -99,6 +104,10 @@ def upgrade(connection: Connection, exchange: Exchange, response: Response) -> t
         ProtocolError: it is not the true answer to a WebSocket handshake of this client (`fake_upgrade`).
     """
     assert exchange.offer is not None, "`read_response` takes no 101 where nobody has asked for it"
+    if response.version != b"1.1":
+        raise ProtocolError(
+            "the server switches protocols in HTTP/1.0, which knows no such thing", reason="fake_upgrade"
+        )
     agreement = handshake.check_response(exchange.offer, lowered(response.headers))
     if connection.client.buffered:
         raise ProtocolError("the client says more before the server has agreed", reason="bytes_before_upgrade")

@@ -15,6 +15,7 @@ INTERNAL = get(b"/internal")
 
 FAKES = {
     "wrong accept": b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n",
+    "HTTP/1.0": UPGRADED.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n",
     "no accept": b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     "no Upgrade": UPGRADED.replace(b"Upgrade: websocket\r\n", b"") + b"\r\n",
     "another Upgrade": UPGRADED.replace(b"websocket\r\n", b"foo\r\n", 1) + b"\r\n",
@@ -234,6 +235,17 @@ def test_a_closing_handshake_ends_it() -> None:
     book.client(masked(0x88, b"\x03\xe8"))
     book.wait(11)
     assert book.reasons == ["too_slow"]
+
+
+def test_a_client_that_says_close_and_hangs_up() -> None:
+    """The server's last word still reaches it: its end is that of one direction only."""
+    book, to_client, _ = opened()
+    book.client(masked(0x88, b"\x03\xe8"))
+    book.end(Side.CLIENT)
+    assert not book.closed
+    book.server(b"\x88\x02\x03\xe8")
+    assert book.to_client[to_client:] == b"\x88\x02\x03\xe8"
+    assert book.closed
 
 
 @pytest.mark.parametrize("side", Side)
