@@ -1,6 +1,6 @@
 # make demo   shows the gateway at work        make test   the tests that this machine can run
 # make lint   ruff and mypy --strict           make peers  real servers and clients in network namespaces (root)
-# make bench  ratios against HAProxy, kernel NAT, ftp-proxy, mod_proxy, mitmproxy (root)
+# make bench  ratios against HAProxy, kernel NAT, ftp-proxy, mod_proxy, nginx, mitmproxy (root)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv

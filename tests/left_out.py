@@ -13,7 +13,7 @@ def main() -> None:
     need = f"; it needs {', '.join(missing)}" if missing else ""
     print(f"left out: real FTP servers and clients in network namespaces: make peers{need}")
     print("left out: seeded defects that must turn the tests red: make mutants")
-    print(f"left out: benchmarks against HAProxy, kernel NAT, ftp-proxy, mod_proxy, mitmproxy: make bench{need}")
+    print(f"left out: benchmarks against HAProxy, kernel NAT, ftp-proxy, mod_proxy, nginx, mitmproxy: make bench{need}")
 
 
 if __name__ == "__main__":

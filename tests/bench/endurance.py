@@ -26,6 +26,7 @@ class Endurance:
     methods: tuple[str, ...]
     take: Callable[[str], Figures]
     aims: tuple[Aim, ...]
+    subject: str = "alg"  # whose figures have the aims
 
 
 def _idle(name: str) -> Figures:

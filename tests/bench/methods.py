@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from tests.bench import certificates, mitm, mod_proxy, processes
+from tests.bench import certificates, mitm, mod_proxy, processes, websocket_gateways
 from tests.bench.namespaces import GATEWAY_INSIDE, SERVER, BenchError, Lab
 from tests.bench.tools import BUILD, PROFTPD, tool
+from tests.bench.websocket_gateways import WEBSOCKET, WEBSOCKET_PORT
 
 TCP_PORT, FTP_PORT, PLAIN_PORT, FTPS_PORT, FRONT_PORT, MITM_FTP_PORT = 7000, 21, 2120, 2121, 2122, 2123
 # The last three stand before the server with TLS: without TLS, with TLS on both legs, with TLS toward clients only.
@@ -19,12 +20,6 @@ MITM = "mitmproxy"  # FTP, and for its own relays a bare stream beside it, by on
 
 Gateway = dict[str, "subprocess.Popen[str]"]  # by one of the services that the process serves
 Start = Callable[[Lab, frozenset[str]], Gateway]
-
-
-def _config(lab: Lab, name: str, text: str) -> str:
-    path = lab.folder / name
-    path.write_text(text)
-    return str(path)
 
 
 def _alg(lab: Lab, services: frozenset[str]) -> Gateway:
@@ -46,7 +41,7 @@ def _alg(lab: Lab, services: frozenset[str]) -> Gateway:
             # The one client that measures round trips sends more commands a second than any real one may.
             options = "" if service == TCP else "[routes.bench.options]\ncommand_rate = 1000000\n"
             text = f'[routes.bench]\nroute = "{upstream}@{GATEWAY_INSIDE}:{port}"\n{options}'
-            argv = [sys.executable, "-m", "alg", "run", "-c", _config(lab, f"{service}.toml", text), *more]
+            argv = [sys.executable, "-m", "alg", "run", "-c", lab.write(f"{service}.toml", text), *more]
             argv += ["--log-level", "warning", "--ports", "10000-29999"]
             gateway[service] = lab.serve("gateway", (GATEWAY_INSIDE, port), *argv)
     return gateway
@@ -73,7 +68,7 @@ defaults
 """
     for service, port in ((TCP, TCP_PORT), (FTP, FTP_PORT)):
         text += f"listen {service}\n    bind {GATEWAY_INSIDE}:{port} backlog 4096\n    server s {SERVER}:{port}\n"
-    config = _config(lab, "haproxy.cfg", text)
+    config = lab.write("haproxy.cfg", text)
     return {TCP: lab.serve("gateway", (GATEWAY_INSIDE, TCP_PORT), "haproxy", "-db", "-f", config)}
 
 
@@ -92,7 +87,7 @@ table ip bench {{
     }}
     chain inward {{
         type nat hook prerouting priority -100;
-        ip daddr {GATEWAY_INSIDE} tcp dport {{ {TCP_PORT}, {FTP_PORT} }} dnat to {SERVER}
+        ip daddr {GATEWAY_INSIDE} tcp dport {{ {TCP_PORT}, {FTP_PORT}, {WEBSOCKET_PORT} }} dnat to {SERVER}
     }}
     chain outward {{
         type nat hook postrouting priority 100;
@@ -122,7 +117,7 @@ LogDestination daemon
 User nobody
 Group nogroup
 """
-    argv = ["ftp-proxy", "-d", "-n", "-f", _config(lab, "ftp-proxy.conf", text)]
+    argv = ["ftp-proxy", "-d", "-n", "-f", lab.write("ftp-proxy.conf", text)]
     return {FTP: lab.serve("gateway", (GATEWAY_INSIDE, FTP_PORT), *argv)}
 
 
@@ -137,7 +132,7 @@ def _mod_proxy(lab: Lab, services: frozenset[str]) -> Gateway:
     for service, (port, upstream, legs) in wanted.items():
         if service in services:
             text = mod_proxy.configuration(lab, port, upstream, legs(lab))
-            argv = [str(PROFTPD), "-n", "-q", "-c", _config(lab, f"proftpd-{service}.conf", text)]
+            argv = [str(PROFTPD), "-n", "-q", "-c", lab.write(f"proftpd-{service}.conf", text)]
             gateway[service] = lab.serve("gateway", (GATEWAY_INSIDE, port), *argv)
     return gateway
 
@@ -145,6 +140,11 @@ def _mod_proxy(lab: Lab, services: frozenset[str]) -> Gateway:
 def _mitm(kind: str, lab: Lab, services: frozenset[str]) -> Gateway:
     ports = {MITM_FTP_PORT: FTP_PORT} if kind == "alg" else {TCP_PORT: TCP_PORT, MITM_FTP_PORT: FTP_PORT}
     return {MITM: lab.serve("gateway", (GATEWAY_INSIDE, MITM_FTP_PORT), *mitm.command(kind, lab, ports))}
+
+
+def _websocket(name: str, lab: Lab, services: frozenset[str]) -> Gateway:
+    argv = websocket_gateways.COMMANDS[name](lab)
+    return {WEBSOCKET: lab.serve("gateway", (GATEWAY_INSIDE, WEBSOCKET_PORT), *argv)}
 
 
 def _direct(lab: Lab, services: frozenset[str]) -> Gateway:
@@ -169,6 +169,7 @@ METHODS = {
         Method("ftp-proxy", _ftp_proxy),
         Method("mod_proxy", _mod_proxy),
         *(Method(f"mitm-{kind}", partial(_mitm, kind)) for kind in mitm.EXTRA),
+        *(Method(name, partial(_websocket, name)) for name in websocket_gateways.COMMANDS),
         Method("direct", _direct, target=SERVER, routed=True),
     )
 }
@@ -187,6 +188,8 @@ class Running:
             if SECURED & services:
                 certificate = str(certificates.of(self.lab).server)
                 self.lab.serve("server", (SERVER, FTPS_PORT), tool("ftpsd"), SERVER, str(FTPS_PORT), certificate)
+            if WEBSOCKET in services:
+                self.lab.serve("server", (SERVER, WEBSOCKET_PORT), tool("wsd"), SERVER, str(WEBSOCKET_PORT))
             self.gateway = method.start(self.lab, services)
         except BaseException:
             self.lab.close()

@@ -15,11 +15,16 @@ EXTRA = {"tcp": (), "quiet": ("--set", "flow_detail=0"), "ignore": ("--ignore-ho
 
 
 def command(kind: str, lab: Lab, ports: dict[int, int]) -> list[str]:
+    """What starts it for FTP and bare streams."""
+    return reverse(kind, lab, "tcp", ports)
+
+
+def reverse(kind: str, lab: Lab, scheme: str, ports: dict[int, int]) -> list[str]:
     """What starts it: a reverse proxy at each port, leading to the server's port beside it. All else is default."""
     program = PROGRAMS / ("alg-mitmdump" if kind == "alg" else "mitmdump")
     if not program.exists():
         raise BenchError(f"{program.name} is not there: install the extra mitmproxy")
     argv = [str(program), "--set", f"confdir={lab.folder / 'mitmproxy'}", *EXTRA[kind]]
     for port, upstream in ports.items():
-        argv += ["--mode", f"reverse:tcp://{SERVER}:{upstream}@{GATEWAY_INSIDE}:{port}"]
+        argv += ["--mode", f"reverse:{scheme}://{SERVER}:{upstream}@{GATEWAY_INSIDE}:{port}"]
     return argv

@@ -138,6 +138,12 @@ class Lab:
         self._scratch.append(folder)
         return folder
 
+    def write(self, name: str, text: str) -> str:
+        """Write a configuration into this laboratory's folder; its path."""
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
+
     def run(self, room: str, *argv: str, text: str | None = None) -> str:
         return run(*self._inside(room), *argv, text=text)
 

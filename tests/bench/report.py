@@ -85,7 +85,7 @@ def endurance_table(measure: Endurance, found: dict[str, Figures]) -> str:
     for name in measure.methods:
         for place, (figure, value) in enumerate(found.get(name, {}).items()):
             aim = next((aim for aim in measure.aims if aim.figure == figure), None)
-            cells = judge(aim if name == "alg" else None, value)
+            cells = judge(aim if name == measure.subject else None, value)
             rows.append((name if place == 0 else "", figure, number(value), *cells))
         if name not in found:
             rows.append((name, "", "no sample", "", ""))

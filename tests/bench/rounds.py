@@ -8,6 +8,8 @@ from tests.bench.measures import Measure, Settings, verify
 from tests.bench.methods import METHODS, TCP, Running
 from tests.bench.namespaces import BenchError
 from tests.bench.processes import NoiseWatch
+from tests.bench.websocket_gateways import WEBSOCKET
+from tests.bench.websocket_measures import verify_echo
 
 NOISY = 0.15  # share of all cores taken by others; such a sample is repeated
 REPEATS = 2
@@ -43,6 +45,8 @@ def start(measures: list[Measure], chosen: list[str], record: Record) -> dict[st
             running[name] = Running(METHODS[name], services)
             if TCP in services:
                 verify(running[name])
+            if WEBSOCKET in services:
+                verify_echo(running[name])
         except BenchError as why:
             record.fail(f"{name}: {why}")
             if name in running:

@@ -12,11 +12,20 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "bench"
 PROFTPD = BUILD / "proftpd" / "usr" / "sbin" / "proftpd"
+NGINX = BUILD / "nginx" / "usr" / "sbin" / "nginx"
+NGINX_MODULES = BUILD / "nginx" / "usr" / "lib" / "nginx" / "modules"
 
 PACKAGES = ("gcc", "libc6-dev", "libssl-dev", "openssl", "iproute2", "procps", "nftables", "haproxy", "ftp-proxy")
-# Unpacked beside the system and not installed: the package conflicts with vsftpd's.
-UNPACKED = ("proftpd-core", "proftpd-mod-crypto", "proftpd-mod-proxy")
-LIBRARIES = {"ftpsd": ("-lssl", "-lcrypto", "-pthread"), "ftpsload": ("-lssl", "-lcrypto", "-pthread")}
+# Unpacked beside the system and not installed: ProFTPD's package conflicts with vsftpd's, and nginx's would
+# start a server at port 80.
+UNPACKED = {
+    "proftpd": ("proftpd-core", "proftpd-mod-crypto", "proftpd-mod-proxy"),
+    "nginx": ("nginx", "libnginx-mod-stream"),
+}
+LIBRARIES = {
+    **dict.fromkeys(("ftpsd", "ftpsload"), ("-lssl", "-lcrypto", "-pthread")),
+    **dict.fromkeys(("wsd", "wssocket", "wsmessages", "wsbulk", "wsidle"), ("-lcrypto",)),
+}
 APT = ("apt-get", "-o", "DPkg::Lock::Timeout=600", "-q", "-y")
 
 
@@ -45,18 +54,26 @@ def _compile(source: Path, target: Path) -> None:
 def install() -> None:
     """Install the other gateways from the distribution's packages (Debian and its kin)."""
     if shutil.which("apt-get") is None:
-        raise BenchError(f"--install needs apt-get: install {', '.join(PACKAGES)} and ProFTPD with mod_proxy yourself")
+        others = "nginx and ProFTPD with mod_proxy"
+        raise BenchError(f"--install needs apt-get: install {', '.join(PACKAGES)}, {others} yourself")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     _apt("update", environment=environment)
     _apt("install", "--no-install-recommends", *PACKAGES, environment=environment)
-    folder = BUILD / "packages"
-    folder.mkdir(parents=True, exist_ok=True)
+    for name, packages in UNPACKED.items():
+        _unpack(name, packages, environment)
+
+
+def _unpack(name: str, packages: tuple[str, ...], environment: dict[str, str]) -> None:
+    """Unpack a program's packages below `build/bench/`, and install the libraries that they need."""
+    folder = BUILD / "packages" / name
+    shutil.rmtree(folder, ignore_errors=True)  # an older version's packages would be unpacked over the new ones
+    folder.mkdir(parents=True)
     # apt's own user cannot write here; it says so and downloads as root.
-    _apt("download", *UNPACKED, environment=environment, cwd=folder)
+    _apt("download", *packages, environment=environment, cwd=folder)
     for package in sorted(folder.glob("*.deb")):
-        run("dpkg-deb", "-x", str(package), str(BUILD / "proftpd"))
+        run("dpkg-deb", "-x", str(package), str(BUILD / name))
         needs = run("dpkg-deb", "-f", str(package), "Depends").strip()
-        others = [need for need in re.split(r",\s*", needs) if not need.startswith("proftpd")]
+        others = [need for need in re.split(r",\s*", needs) if not need.startswith(name)]
         _apt("satisfy", "--no-install-recommends", ", ".join(others), environment=environment)
 
 
@@ -74,6 +91,7 @@ def versions() -> dict[str, str]:
         "nftables": ("nft", "--version"),
         "ftp-proxy": ("dpkg-query", "-W", "-f", "${Version}", "ftp-proxy"),
         "proftpd": (str(PROFTPD), "--version"),
+        "nginx": ("sh", "-c", f"{NGINX} -v 2>&1"),
         "openssl": ("openssl", "version"),
     }
     found = {}

@@ -51,6 +51,13 @@ UNUSED static struct sockaddr_in address(const char *ip, int port) {
     return a;
 }
 
+/* The n-th client address, counted from the first and around after `addresses`. */
+UNUSED static struct sockaddr_in client(const char *first, int addresses, int n) {
+    struct sockaddr_in a = address(first, 0);
+    a.sin_addr.s_addr = htonl(ntohl(a.sin_addr.s_addr) + (uint32_t)(n % addresses));
+    return a;
+}
+
 UNUSED static void no_delay(int fd) {
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

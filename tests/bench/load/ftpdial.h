@@ -44,11 +44,4 @@ UNUSED static int log_in(struct sockaddr_in source, struct sockaddr_in to) {
     return -1;
 }
 
-/* The n-th client address, counted from the first and around after `addresses`. */
-UNUSED static struct sockaddr_in client(const char *first, int addresses, int n) {
-    struct sockaddr_in a = address(first, 0);
-    a.sin_addr.s_addr = htonl(ntohl(a.sin_addr.s_addr) + (uint32_t)(n % addresses));
-    return a;
-}
-
 #endif
