@@ -154,7 +154,8 @@ class Playbook:
         self._held: deque[_Question] = deque()
         self._spliced: set[Side] = set()
         self._forwarding: dict[Side, int] = {}
-        self._deadline: float | None = None
+        self.deadline: float | None = None
+        """When the flow ends, by `now`, unless its plugin sets another deadline."""
         self.expectations: list[Expectation] = []
         self.listeners: dict[int, Mapping[Side, Endpoint]] = {}
         """Where each binding listened, by its number; also those that are closed by now."""
@@ -170,6 +171,8 @@ class Playbook:
         self.records: list[Record] = []
         self.ended: set[Side] = set()
         """The sides that were told that nothing more will come."""
+        self.cut: set[Side] = set()
+        """The sides that did not get all of what was forwarded to them: their connection is reset."""
         self.closed = False
         self.error: AlgError | None = None
         self.now = 0.0
@@ -215,7 +218,6 @@ class Playbook:
         if side in self._spliced:
             self.ended.add(side.other)
         else:
-            self._forwarding.pop(side, None)
             self._tell(EofReceived(side))
         if len(self.ended) == len(Side) and not self.closed:
             self._close(CloseConnection())
@@ -231,8 +233,8 @@ class Playbook:
             if lease.deadline is not None and self.now >= lease.deadline:
                 self.session.release(lease.number)
         self.shared.expire(self.now)
-        if self._deadline is not None and self.now >= self._deadline:
-            self._deadline = None
+        if self.deadline is not None and self.now >= self.deadline:
+            self.deadline = None
             self._tell(DeadlinePassed())
 
     def related_ended(self, number: int, outcome: Outcome | None) -> None:
@@ -284,6 +286,7 @@ class Playbook:
                 self._received[command.side] += command.data
             elif isinstance(command, SendEof):
                 self.ended.add(command.side)
+                self._forwarding.pop(command.side.other, None)  # that was broken off, and the plugin knows
             elif isinstance(command, _Question):
                 self._held.append(command)
                 if isinstance(command, OpenBinding):
@@ -310,7 +313,7 @@ class Playbook:
         elif isinstance(command, Forward):
             self._forwarding[command.side] = command.count
         else:
-            self._deadline = None if command.seconds is None else self.now + command.seconds
+            self.deadline = None if command.seconds is None else self.now + command.seconds
 
     def _answer(self, command: _Question, error: AlgError | None) -> None:
         if isinstance(command, OpenBinding):
@@ -381,6 +384,7 @@ class Playbook:
 
     def _close(self, command: CloseConnection | Abort) -> None:
         self.closed = True
+        self.cut = {side.other for side in self._forwarding}
         if isinstance(command, Abort):
             self.error = command.error
         self.session.close()
