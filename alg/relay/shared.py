@@ -134,7 +134,8 @@ class SharedListener:
         services.budget.take_related()
         try:
             self._listener = LeaseListener(
-                services, route.realms[Side.CLIENT], Side.CLIENT, leg, self._came, self._trouble
+                *(services, route.realms[Side.CLIENT], Side.CLIENT, leg, self._came, self._trouble),
+                backlog=sockets.BACKLOG,  # as for the route's own: many may come at once
             )
         except BindError:
             services.budget.give_related()

@@ -9,7 +9,7 @@ import pytest
 from alg.mitm.alarm import Alarm
 from alg.mitm.compat import commands
 from alg.mitm.settings import well_known_ports
-from alg.plugin import BindError, Endpoint, Need, Side, Stream, StreamPlugin
+from alg.plugin import AlgError, BindError, Endpoint, Need, Side, Stream, StreamPlugin
 from alg.registry import Registry
 from tests.mitm.conftest import Run
 from tests.mitm.rig import DEADLINE, proxying
@@ -49,6 +49,10 @@ class UnreadPlugin(StreamPlugin[None]):
         """Forward."""
         async for line in stream.lines(100):
             await self._forward(stream, line)
+
+    def refusal(self, error: AlgError) -> bytes:
+        """Say anything."""
+        return b"sorry\n"
 
     async def _forward(self, stream: Stream, line: bytes) -> None:
         stream.send(line)
@@ -130,8 +134,11 @@ def test_an_addon_that_fails_in_the_middle(run: Run) -> None:
             server.say(b"9\nab")
             await client.hear(b"9\nab")
             server.say(b"boom")
+            got = bytearray()
             with pytest.raises(ConnectionError):
-                await client.rest()
+                while piece := await client.reader.read(100):
+                    got += piece
+            assert got == b""
 
     run(work())
 
