@@ -87,7 +87,7 @@ def load(path: Path | None, registry: Registry, overrides: Overrides) -> Setting
             limits.sessions_per_client,
             limits.flows_per_session,
             limits.records_per_session,
-            LeaseLimits(limits.leases_per_session, limits.leases_per_client, limits.leases, limits.shared_leases),
+            LeaseLimits(limits.leases_per_session, limits.leases_per_client, limits.leases, limits.shared_listeners),
         ),
         log_format=overrides.log_format or file.log_format or "text",
         log_level=overrides.log_level or file.log_level or "info",

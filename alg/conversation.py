@@ -23,14 +23,17 @@ upstream: HOST:PORT PEER          where that upstream is; may stand several time
 tls: CLIENT SERVER                the route's policies: never client require pass (without: never client)
 implicit: SIDE ...                the legs that are TLS from the start
 name: NAME                        what the client asks for in its TLS handshake
+upstream_name: NAME               what the operator calls the server
 listeners: A:P ...                where bindings listen, in order; when they run out, so have the ports
 config: KEY = VALUE               a line of the plugin's TOML table
 C> TEXT     S> TEXT               the client, the server says a line
 C.          S.                    it ends its direction
+~ SECONDS                         so much time goes by
 C< TEXT     S< TEXT               the client, the server must get that line
 + SIDE LISTENER -> TARGET         a listener opens for that side and leads to the target; ` tls` stands behind the
-                                  endpoints of legs that are TLS; `client X <-> server Y`: both listen, or are dialled;
-                                  ` shared` at the end: it is, or is used already, for all sessions of the route
+                                  endpoints of legs that are TLS, and behind that the name of a target that has one;
+                                  ` shared` at the end: it is there for all sessions, and outlives this one;
+                                  `client X <-> server Y`: both listen, or are dialled
 - SIDE LISTENER                   it closes, while the session goes on
 = client X <-> server Y           both are dialled now, and the binding is done with
 T SIDE                            TLS begins on that leg; `T SIDE off`: it ends
@@ -39,13 +42,24 @@ T SIDE                            TLS begins on that leg; `T SIDE off`: it ends
 .                                 the session has ended, and its listeners with it
 # ...                             a comment; the first is the title
 
-What stands below what somebody says, up to the next one who speaks, is all that must come of it. A line ends in CR LF
+What stands below what somebody says, or below a time, up to the next, is all that must come of it. A line ends in CR LF
 unless its text ends in \\n, \\r or \\c (nothing follows). \\t, \\\\ and \\xff are bytes; the rest is UTF-8.
 """
 
 _ESCAPE = re.compile(r"\\(?:([rntc\\])|x([0-9a-fA-F]{2}))")
 _SIMPLE = {"r": b"\r", "n": b"\n", "t": b"\t", "c": b"", "\\": b"\\"}
-_HEADERS = ("protocol", "client", "server", "upstream", "tls", "implicit", "name", "listeners", "config")
+_HEADERS = (
+    "protocol",
+    "client",
+    "server",
+    "upstream",
+    "tls",
+    "implicit",
+    "name",
+    "upstream_name",
+    "listeners",
+    "config",
+)
 _NOBODY = "none"
 
 
@@ -56,6 +70,7 @@ class Mark(enum.Enum):
     SERVER_SAYS = "S>"
     CLIENT_ENDS = "C."
     SERVER_ENDS = "S."
+    WAITS = "~"
     CLIENT_GETS = "C<"
     SERVER_GETS = "S<"
     LISTENS = "+"
@@ -93,6 +108,8 @@ class Step:
     """What becomes of the legs: dialled, TLS, connected; each with its mark."""
     records: tuple[str, ...] = ()
     closed: bool = False
+    waits: float = 0.0
+    """Seconds that go by; then nobody says anything."""
 
     @property
     def shakes_hands(self) -> bool:
@@ -104,13 +121,15 @@ class Step:
         gone = {*later.stops, *(line[2:] for line in later.changes if line.startswith(Mark.DIALS.value))}
         brief = {line.partition(" -> ")[0] for line in self.listens} & gone  # opened and closed within it
         listens = tuple(line for line in self.listens if line.partition(" -> ")[0] not in brief) + later.listens
+        if later.closed:
+            listens = tuple(line for line in listens if line.endswith(" shared"))
         return Step(
             self.number,
             self.side,
             self.data + later.data,
             later.ends,
             {side: self.gets.get(side, b"") + later.gets.get(side, b"") for side in Side},
-            () if later.closed else listens,
+            listens,
             self.stops + tuple(line for line in later.stops if line not in brief),
             self.changes + later.changes,
             self.records + later.records,
@@ -142,7 +161,8 @@ class Conversation:
         steps: list[Step] = []
         for step in self.steps:
             before = steps[-1] if steps else None
-            if before and before.side is step.side and not before.ends and not before.shakes_hands:
+            apart = before is None or before.ends or before.shakes_hands or before.waits or step.waits
+            if before and before.side is step.side and not apart:
                 steps[-1] = steps[-1].glued_to(step)
             else:
                 steps.append(step)
@@ -151,7 +171,8 @@ class Conversation:
     @property
     def expects(self) -> bool:
         """Whether the file says what must come of anything."""
-        return any(step != Step(step.number, step.side, step.data, step.ends, step.gets) for step in self.steps) or any(
+        bare = (Step(step.number, step.side, step.data, step.ends, step.gets, waits=step.waits) for step in self.steps)
+        return any(step != said for step, said in zip(self.steps, bare, strict=True)) or any(
             any(step.gets.values()) for step in self.steps
         )
 
@@ -188,6 +209,7 @@ class Conversation:
             arguments["client_tls"], arguments["server_tls"] = policies
         arguments["implicit_tls"] = [Side(side) for side in self.settings.get("implicit", "").split()]
         arguments["server_name"] = self.settings.get("name")
+        arguments["upstream_name"] = self.settings.get("upstream_name")
         return arguments | {"upstreams": self.upstreams}
 
 
@@ -253,6 +275,7 @@ class _Draft:
         self.outcomes: dict[Mark, list[str]] = {Mark.LISTENS: [], Mark.STOPS: [], Mark.RECORD: [], Mark.CLOSED: []}
         self.changes: list[str] = []
         self.has_outcome = False
+        self.waits = 0.0
 
     def step(self) -> Step:
         return Step(
@@ -266,6 +289,7 @@ class _Draft:
             tuple(self.changes),
             tuple(self.outcomes[Mark.RECORD]),
             bool(self.outcomes[Mark.CLOSED]),
+            self.waits,
         )
 
 
@@ -279,6 +303,10 @@ def _add(steps: list[_Draft], mark: Mark, text: str, where: str, number: int) ->
         else:
             steps[-1].said += unescape(text)
         return
+    if mark is Mark.WAITS:
+        steps.append(_Draft(number, Side.CLIENT))
+        steps[-1].waits, steps[-1].has_outcome = _seconds(text, where), True
+        return
     if not steps:
         raise ConfigError(f"{where}: nobody has said anything yet")
     steps[-1].has_outcome = True
@@ -288,6 +316,16 @@ def _add(steps: list[_Draft], mark: Mark, text: str, where: str, number: int) ->
         steps[-1].changes.append(f"{mark.value} {text.strip()}")
     else:
         steps[-1].outcomes[mark].append(text.strip())
+
+
+def _seconds(text: str, where: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigError(f"{where}: {text.strip()!r} is no number of seconds")
+    return seconds
 
 
 def unescape(text: str) -> bytes:

@@ -144,6 +144,8 @@ def _outcome(outcome: Step) -> Iterator[str]:
 def _said(step: Step) -> Iterator[str]:
     for line in step.data.splitlines(keepends=True):
         yield f"{step.side.value}: {_show(line)}"
+    if step.waits:
+        yield f"{step.waits:g} s go by"
     if step.ends:
         yield f"{step.side.value} ends"
 

@@ -38,9 +38,8 @@ class Player:
         self.playbook = playbook
         self._seen = dict.fromkeys(Side, 0)
         self._records = 0
-        self._bindings: dict[int, str] = {}
+        self._bindings: dict[object, str] = {}
         self._told = dict.fromkeys(CHANGES, 0)
-        self._shared = 0
 
     def play(self, step: Step, pieces: Iterable[bytes]) -> Step:
         """Have the step's side say the pieces; return the step with what came of it in place of what was expected."""
@@ -49,6 +48,8 @@ class Player:
                 self.playbook.say(step.side, piece)
         if step.ends and not self.playbook.closed:
             self.playbook.end(step.side)
+        if step.waits:
+            self.playbook.wait(step.waits)
         reasons = self.playbook.reasons[self._records :]
         self._records += len(reasons)
         listens, stops = self._binding_changes()
@@ -63,6 +64,7 @@ class Player:
             tuple(self._leg_changes()),
             tuple(reason for reason in reasons if reason != "rewrite"),  # said by `listens` in more words
             self.playbook.closed,
+            step.waits,
         )
 
     def _new_bytes(self, side: Side) -> bytes:
@@ -79,14 +81,13 @@ class Player:
             self._told[mark] = len(all_of_it)
 
     def _binding_changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        before, self._bindings = self._bindings, {}
-        opened = [self.playbook.description(number) for number in self.playbook.told[self._shared :]]
-        self._shared = len(self.playbook.told)
-        for lease in self.playbook.leases:
-            description = self.playbook.description(lease.number)
-            self._bindings[lease.number] = description.partition(" -> ")[0]
-            if lease.number not in before:
-                opened.append(description)
+        listening: dict[object, str] = {
+            lease.number: self.playbook.description(lease.number) for lease in self.playbook.leases
+        }
+        listening |= {shared.key: shared.description for shared in self.playbook.shared}
+        before = self._bindings
+        self._bindings = {binding: description.partition(" -> ")[0] for binding, description in listening.items()}
+        opened = [description for binding, description in listening.items() if binding not in before]
         gone = [number for number in before if number not in self._bindings]
         stopped = [before[number] for number in gone if number not in self.playbook.dialled]
         return tuple(opened), () if self.playbook.closed else tuple(stopped)

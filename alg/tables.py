@@ -143,7 +143,7 @@ class LimitsTable(Table):
     leases: _Count = 4096
     leases_per_client: _Count = 256
     leases_per_session: _Count = 16
-    shared_leases: _Count = 256
+    shared_listeners: _Count = 256
 
 
 class FileTable(Table):

@@ -52,7 +52,7 @@ from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Outcome,
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import Gate, LeaseLimits, TargetRules
 from alg.core.session import Lease, Session
-from alg.core.shared import SharedKey, SharedLease, SharedLeases
+from alg.core.shared import SharedLease, SharedLeases
 
 __all__ = [
     "Accept",
@@ -110,6 +110,7 @@ class Playbook:
         listeners: Iterable[str] | None = None,
         targets: Mapping[Side, TargetRules] | None = None,
         limits: LeaseLimits | None = None,
+        shared: SharedLeases | None = None,
         hold: bool = False,
     ) -> None:
         """Start the flow.
@@ -118,8 +119,10 @@ class Playbook:
         the two legs: the client and our end toward it, our end toward the server and the server. Without a `server`
         the client chooses one out of `upstreams` (`{"ftp.example.org:21": "192.0.2.1:21"}`). `client_tls` and
         `server_tls` are the route's policies; the legs of `implicit_tls` are TLS from the start; `server_name` is what
-        the client asks for in its handshake, `upstream_name` what the operator calls the server. `listeners` are the endpoints that bindings get, in order, the client's
-        side first; when they run out, so have the ports (default: ports from 20001 up, at our end of the accepted leg).
+        the client asks for in its handshake, `upstream_name` what the operator calls the server. `listeners` are the
+        endpoints that bindings get, in order, the client's side first; when they run out, so have the ports (default:
+        ports from 20001 up, at our end of the accepted leg). `shared` are the listeners of another playbook, where both
+        stand for sessions of one route.
         With `hold`, bindings, TLS and upstreams wait for `answer()`.
         """
         config_type = plugin.config_type
@@ -134,10 +137,8 @@ class Playbook:
         self._server_local = endpoint(server_local)
         self._upstreams = upstreams or {}
         self._upstream_name = upstream_name
-        self.shared = SharedLeases(self.gate.limits.shared)
-        """The listeners that sessions share: more than one playbook may be given the same, one after the other."""
-        self.told: list[int] = []
-        """The bindings to shared listeners, by number, in the order in which the client was told of them."""
+        self.shared = SharedLeases(self.gate.limits.shared) if shared is None else shared
+        """The listeners that the sessions of a route share; to be handed to the playbooks of further ones."""
         self.session = Session(1, endpoint(client).address, self.gate, targets, self.shared)
         self.plugin = plugin(self.config)
         self.machine = FlowMachine(
@@ -153,7 +154,8 @@ class Playbook:
         self._held: deque[_Question] = deque()
         self._spliced: set[Side] = set()
         self._forwarding: dict[Side, int] = {}
-        self._deadline: float | None = None
+        self.deadline: float | None = None
+        """When the flow ends, by `now`, unless its plugin sets another deadline."""
         self.expectations: list[Expectation] = []
         self.listeners: dict[int, Mapping[Side, Endpoint]] = {}
         """Where each binding listened, by its number; also those that are closed by now."""
@@ -169,6 +171,8 @@ class Playbook:
         self.records: list[Record] = []
         self.ended: set[Side] = set()
         """The sides that were told that nothing more will come."""
+        self.cut: set[Side] = set()
+        """The sides that did not get all of what was forwarded to them: their connection is reset."""
         self.closed = False
         self.error: AlgError | None = None
         self.now = 0.0
@@ -214,7 +218,6 @@ class Playbook:
         if side in self._spliced:
             self.ended.add(side.other)
         else:
-            self._forwarding.pop(side, None)
             self._tell(EofReceived(side))
         if len(self.ended) == len(Side) and not self.closed:
             self._close(CloseConnection())
@@ -224,10 +227,14 @@ class Playbook:
         self._tell(ConnectionLost(side, ConnectError(message, reason=f"{side.value}_lost")))
 
     def wait(self, seconds: float) -> None:
-        """Time goes by."""
+        """Time goes by: leases expire, and the flow ends if its plugin has set a deadline."""
         self.now += seconds
-        if self._deadline is not None and self.now >= self._deadline:
-            self._deadline = None
+        for lease in self.leases:
+            if lease.deadline is not None and self.now >= lease.deadline:
+                self.session.release(lease.number)
+        self.shared.expire(self.now)
+        if self.deadline is not None and self.now >= self.deadline:
+            self.deadline = None
             self._tell(DeadlinePassed())
 
     def related_ended(self, number: int, outcome: Outcome | None) -> None:
@@ -279,6 +286,7 @@ class Playbook:
                 self._received[command.side] += command.data
             elif isinstance(command, SendEof):
                 self.ended.add(command.side)
+                self._forwarding.pop(command.side.other, None)  # that was broken off, and the plugin knows
             elif isinstance(command, _Question):
                 self._held.append(command)
                 if isinstance(command, OpenBinding):
@@ -305,7 +313,7 @@ class Playbook:
         elif isinstance(command, Forward):
             self._forwarding[command.side] = command.count
         else:
-            self._deadline = None if command.seconds is None else self.now + command.seconds
+            self.deadline = None if command.seconds is None else self.now + command.seconds
 
     def _answer(self, command: _Question, error: AlgError | None) -> None:
         if isinstance(command, OpenBinding):
@@ -333,33 +341,20 @@ class Playbook:
             self._tell(UpstreamConnected(command, leg))
 
     def _answer_shared(self, command: OpenBinding, error: AlgError | None) -> None:
-        plan, leg = command.expectation.server, self.legs[Side.CLIENT]
-        assert isinstance(plan, Connect), "the machine sees to it"
-        tls = command.expectation.client.tls
-        key = SharedKey(leg.local.address, plan, tls, command.expectation.plugin)
-        lease = self.shared.find(key)
         try:
             if error:
                 raise error
-            if lease is None:
-                lease = self._open_shared(key, command.expectation)
-            lease.tell(leg.peer.address, self.now)
+            listener = self.shared.obtain(command.expectation, self.legs[Side.CLIENT], self.now, self._listen_shared)
         except AlgError as problem:
             self._tell(CommandFailed(command.number, problem))
             return
-        assert lease.endpoint is not None, "it listens"
-        opened = {Side.CLIENT: lease.endpoint}
-        self.listeners[command.number] = opened
-        self._descriptions[command.number] = f"{command.expectation.describe(opened)} shared"
-        self.told.append(command.number)
-        self._tell(BindingOpened(command.number, opened))
+        self._opened(command, {Side.CLIENT: listener})
 
-    def _open_shared(self, key: SharedKey, expectation: Expectation) -> SharedLease:
-        lease, listener = self.shared.begin(key, expectation), self._listener(Side.CLIENT)
+    def _listen_shared(self, _: SharedLease) -> Endpoint:
+        listener = self._listener(Side.CLIENT)
         if listener is None:
             raise BindError("no port is free")
-        self.shared.opened(lease, listener)
-        return lease
+        return listener
 
     def _answer_binding(self, command: OpenBinding, error: AlgError | None) -> None:
         if command.expectation.shared:
@@ -373,6 +368,9 @@ class Playbook:
         lease = self.session.find(command.number)
         if lease:
             lease.start(self.now)
+        self._opened(command, opened)
+
+    def _opened(self, command: OpenBinding, opened: Mapping[Side, Endpoint]) -> None:
         self.listeners[command.number] = opened
         self._descriptions[command.number] = command.expectation.describe(opened)
         self._tell(BindingOpened(command.number, opened))
@@ -380,11 +378,13 @@ class Playbook:
     def _listener(self, side: Side) -> Endpoint | None:
         if self._listeners is not None:
             return self._listeners.popleft() if self._listeners else None
+        free = Endpoint(self.legs[side].local.address, self._next_port)
         self._next_port += 1
-        return Endpoint(self.legs[side].local.address, self._next_port - 1)
+        return self._listener(side) if self.shared.target_of(free) else free  # another playbook's, perhaps
 
     def _close(self, command: CloseConnection | Abort) -> None:
         self.closed = True
+        self.cut = {side.other for side in self._forwarding}
         if isinstance(command, Abort):
             self.error = command.error
         self.session.close()

@@ -66,6 +66,7 @@ def test_every_key(tmp_path: Path) -> None:
         leases = 5
         leases_per_client = 4
         leases_per_session = 3
+        shared_listeners = 6
         [routes.a]
         route = "ftp://[fd00::1]@[::1]:2121"
         client = { bind = "::1", advertise = "fd00::9", ports = "30000-30001" }
@@ -85,6 +86,7 @@ def test_every_key(tmp_path: Path) -> None:
     limits = settings.limits
     assert (limits.sessions, limits.sessions_per_client) == (7, 6)
     assert (limits.leases.in_all, limits.leases.per_client, limits.leases.per_session) == (5, 4, 3)
+    assert limits.leases.shared == 6
     times = settings.times
     assert (times.connect, times.idle, times.drain, times.resolve) == (3.5, 60, 5, 7)
     assert (settings.log_format, settings.log_level) == ("json", "warning")

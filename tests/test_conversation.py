@@ -47,6 +47,7 @@ def test_every_kind_of_line() -> None:
         "listeners": ["203.0.113.7:1", "203.0.113.7:2"],
         "implicit_tls": [],
         "server_name": None,
+        "upstream_name": None,
         "upstreams": {},
     }
     first, second = conversation.steps
@@ -85,7 +86,10 @@ def test_a_line_ends_in_lf_only() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("protocol: ftp\nX> NOOP\n", "here.txt:2: a line begins with one of C> S> C. S. C< S< + - = T @ ! ., not 'X>'"),
+        (
+            "protocol: ftp\nX> NOOP\n",
+            "here.txt:2: a line begins with one of C> S> C. S. ~ C< S< + - = T @ ! ., not 'X>'",
+        ),
         ("protocol: ftp\nC< NOOP\n", "here.txt:2: nobody has said anything yet"),
         ("protocol: ftp\nC> NOOP\nclient: x\n", "here.txt:3: a line begins with one of"),
         ("C> NOOP\n", "here.txt: a conversation begins with 'protocol: NAME'"),

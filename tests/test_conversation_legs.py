@@ -91,6 +91,7 @@ def test_the_head_is_the_scene() -> None:
         "server_tls": TlsPolicy.CLIENT,
         "implicit_tls": [Side.CLIENT],
         "server_name": "gate.example",
+        "upstream_name": None,
         "upstreams": conversation.upstreams,
     }
     assert conversation.endpoints() == ["10.77.1.2:40000", "10.77.1.1:21", "10.77.2.2:21", "[2001:db8::2]:21"]

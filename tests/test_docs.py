@@ -82,7 +82,7 @@ def test_every_error_is_offered_to_plugins() -> None:
 def test_the_fixtures_explain_the_same_format() -> None:
     """Each mark of the format is in the table beside the fixtures."""
     table = (Path(__file__).parents[1] / "fixtures" / "README.md").read_text("utf-8")
-    headers = re.findall(r"^[a-z]+:", FORMAT, re.MULTILINE)
+    headers = re.findall(r"^[a-z_]+:", FORMAT, re.MULTILINE)
     assert [header for header in headers if f"`{header}" not in table] == []
-    marks = [line.split()[0] for line in FORMAT.splitlines() if re.match(r"[A-Z+!.=@-]", line) and "What" not in line]
+    marks = [line.split()[0] for line in FORMAT.splitlines() if re.match(r"[A-Z+!.=@~-]", line) and "What" not in line]
     assert [mark for mark in marks if f"`{mark}" not in table and mark[:2] not in table] == []

@@ -9,6 +9,7 @@ import pytest
 from alg.core.policy import LeaseLimits
 from alg.plugin import BindError, Endpoint, Expectation, Side, Stream, StreamPlugin, TlsError
 from alg.testing import Playbook, endpoint
+from tests.test_conversation_time import SharingPlugin
 
 
 @dataclass(frozen=True)
@@ -249,3 +250,50 @@ def test_a_released_binding_is_no_lease_any_more() -> None:
 def test_endpoints_are_written_as_one_writes_them(text: str) -> None:
     """With brackets around IPv6."""
     assert str(endpoint(text)) == text
+
+
+def test_time_goes_by_when_it_is_told_to() -> None:
+    """Leases expire, and a flow ends whose plugin has set a deadline; nothing of it is early."""
+    talk = Playbook(SharingPlugin)
+    talk.client(b"own 5000\nlate\n")
+    talk.wait(1.5)
+    assert not talk.closed
+    talk.wait(0.5)
+    assert talk.reasons == ["rewrite", "too_slow"]
+    talk.wait(100)
+    talk = Playbook(SharingPlugin)
+    talk.client(b"own 5000\n")
+    talk.wait(9.5)
+    assert len(talk.leases) == 1
+    talk.wait(0.5)
+    assert not talk.leases
+    assert not talk.closed
+
+
+def test_the_server_may_have_a_name() -> None:
+    """That which the operator calls it; the client's leg has none."""
+    talk = Playbook(SharingPlugin, upstream_name="a.example")
+    assert [talk.legs[side].name for side in Side] == [None, "a.example"]
+    assert Playbook(SharingPlugin).legs[Side.SERVER].name is None
+
+
+def test_two_playbooks_may_share() -> None:
+    """As two sessions of one route do; neither gets a listener that is the other's."""
+    first = Playbook(SharingPlugin)
+    first.client(b"share 5000\n")
+    second = Playbook(SharingPlugin, client="10.77.1.3:40000", shared=first.shared)
+    second.client(b"share 5000\nshare 5001\nown 5000\n")
+    assert first.to_client == b"10.77.1.1:20001\n"
+    assert second.to_client == b"10.77.1.1:20001\n10.77.1.1:20002\n10.77.1.1:20003\n"
+    assert not Playbook(SharingPlugin).shared
+
+
+def test_what_a_playbook_shares_has_a_limit() -> None:
+    """That of its limits; what is asked for may also be refused by the test."""
+    talk = Playbook(SharingPlugin, limits=LeaseLimits(shared=1))
+    talk.client(b"share 5000\nshare 5001\nshare 5000\n")
+    assert talk.to_client == b"10.77.1.1:20001\ntoo_many_leases\n10.77.1.1:20001\n"
+    talk = Playbook(SharingPlugin, hold=True)
+    talk.client(b"share 5000\n")
+    talk.answer(BindError("none left"))
+    assert talk.to_client == b"no_port\n"

@@ -39,7 +39,7 @@ from alg.core.model import Side
 from alg.core.outcomes import Outcomes
 from alg.core.plugin import StreamPlugin, refusal_words
 from alg.core.promise import Promise
-from alg.core.requests import REQUESTS, Requests
+from alg.core.requests import REQUESTS, Request, Requests
 from alg.core.stream import Stream
 
 _METHODS = {Side.CLIENT: "from_client", Side.SERVER: "from_server"}
@@ -135,6 +135,7 @@ class FlowMachine(Requests):
             direction = self._directions[event.side]
             direction.stream.receive(event.more)
             if isinstance(direction.waits_for, Forward):
+                direction.forwarding = False
                 self._step(event.side, True)
         elif isinstance(event, BindingOpened):
             if not self._answer(event.number, event.endpoints, None):
@@ -245,9 +246,17 @@ class FlowMachine(Requests):
             elif request is direction.stream and direction.opaque:
                 self._abort(PluginError(f"plugin {self.plugin.name} reads on after splice()"))
             else:
-                direction.waits_for = request
-                if isinstance(request, Forward):
-                    self._commands.append(request)
+                self._wait(side, request)
+
+    def _wait(self, side: Side, request: Request) -> None:
+        """A coroutine waits; of all requests only this one has not been judged, since a stream knows no machine."""
+        if isinstance(request, Forward) and not self._ended:
+            try:
+                self.prepare_forward(side, request)
+            except AlgError as problem:
+                self._abort(problem)
+                return
+        self._directions[side].waits_for = request
 
     def _finish(self, side: Side) -> None:
         """A coroutine has returned: what its side says from here on is opaque."""
@@ -289,8 +298,8 @@ class FlowMachine(Requests):
         """Make both directions opaque."""
         if Side.SERVER not in self.legs and not self._ended:
             raise self._no_server()
-        if any(isinstance(direction.waits_for, Forward) for direction in self._directions.values()):
-            raise PluginError(f"plugin {self.plugin.name} splices in the middle of what passes unread")
+        if self._is_forwarding:
+            raise self._amid("splices")
         for side, direction in self._directions.items():
             if not direction.opaque and not self._ended:
                 self._make_opaque(side)
@@ -302,7 +311,8 @@ class FlowMachine(Requests):
         """Fail closed: the session ends, and the client is told so in its protocol where that is still possible."""
         if self._ended:
             return
-        if not self._directions[Side.SERVER].opaque and (words := refusal_words(self.plugin, error)):
+        passes = self._server.opaque or self._server.forwarding
+        if not passes and (words := refusal_words(self.plugin, error)):
             self._commands.append(SendData(Side.CLIENT, words))
         self._ended = True
         self._commands.append(Abort(error))

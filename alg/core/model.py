@@ -234,10 +234,13 @@ class Expectation:
             plan = self.plan(side)
             endpoint = plan.target if isinstance(plan, Connect) else endpoints.get(side)
             words[side] = f"{endpoint} tls" if plan.tls else f"{endpoint}"
+            if isinstance(plan, Connect) and plan.name is not None:
+                words[side] += f" {plan.name}"
         if len(self.accepted) != 1:
             return f"client {words[Side.CLIENT]} <-> server {words[Side.SERVER]}"
         origin = self.accepted[0]
-        return f"{origin.value} {words[origin]} -> {words[origin.other]}"
+        shared = " shared" if self.shared else ""
+        return f"{origin.value} {words[origin]} -> {words[origin.other]}{shared}"
 
 
 @dataclass(frozen=True, slots=True)

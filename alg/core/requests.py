@@ -43,13 +43,15 @@ REQUESTS = (int, Side, ConnectUpstream, Forward, Promise)
 class Direction:
     """What comes from one side, and the coroutine that treats it."""
 
-    __slots__ = ("coroutine", "opaque", "stream", "waits_for")
+    __slots__ = ("coroutine", "forwarding", "opaque", "stream", "waits_for")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.coroutine: Coroutine[object, object, None] | None = None
         self.waits_for: Request | None = None
         self.opaque = False
+        self.forwarding = False
+        """Whether bytes pass unread, and not all of those that were to have passed: also where no more will come."""
 
 
 class Requests(ABC):
@@ -105,9 +107,7 @@ class Requests(ABC):
                 "not return from it before"
             )
         if isinstance(direction.waits_for, Forward):
-            raise PluginError(
-                f"plugin {self.plugin.name} sends to the {side.value} in the middle of what passes unread"
-            )
+            raise self._amid(f"sends to the {side.value}")
         if not self._ended and not direction.opaque:
             self._commands.append(SendData(side, data))
 
@@ -184,7 +184,7 @@ class Requests(ABC):
         if side not in self.legs:
             raise self._no_server()
         why = ""
-        if self._directions[side].opaque:
+        if self._directions[side].opaque or self._is_forwarding:
             why = "bytes pass unread"
         elif side in self._handshakes:
             why = "that is under way"
@@ -193,6 +193,27 @@ class Requests(ABC):
         if why:
             what = "stops TLS" if secure else "starts TLS"
             raise PluginError(f"plugin {self.plugin.name} {what} on the {side.value}'s leg, where {why}")
+
+    def prepare_forward(self, side: Side, request: Forward) -> None:
+        """Ask the host to carry bytes over; the coroutine of that side asks for it, and for no other side's."""
+        direction = self._directions[side]
+        if request.side is not side:
+            raise PluginError(f"plugin {self.plugin.name} has pass what the other side says: its own coroutine may")
+        if direction.opaque:
+            raise PluginError(f"plugin {self.plugin.name} reads on after splice()")
+        if Side.SERVER not in self.legs:
+            raise self._no_server()
+        if self._handshakes:
+            raise PluginError(f"plugin {self.plugin.name} has bytes pass in the middle of a TLS handshake")
+        direction.forwarding = True
+        self._commands.append(request)
+
+    @property
+    def _is_forwarding(self) -> bool:
+        return any(isinstance(direction.waits_for, Forward) for direction in self._directions.values())
+
+    def _amid(self, does: str) -> PluginError:
+        return PluginError(f"plugin {self.plugin.name} {does} in the middle of what passes unread")
 
     def _no_server(self) -> PluginError:
         return PluginError(f"plugin {self.plugin.name} has no server yet: `connect` comes first")

@@ -6,11 +6,12 @@ its own, with the target as its upstream.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from alg.core.addresses import Address, canonical
 from alg.core.errors import BindError, PolicyError
-from alg.core.model import Connect, Endpoint, Expectation
+from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
 
 CLIENTS = 4096
 """Addresses that may be let through one shared listener at a time."""
@@ -39,6 +40,11 @@ class SharedLease:
         self.endpoint: Endpoint | None = None
         """What is advertised, once it listens."""
         self._until: dict[Address, float] = {}
+
+    @property
+    def description(self) -> str:
+        """What leads where, while it listens."""
+        return self.expectation.describe({Side.CLIENT: self.endpoint} if self.endpoint else {})
 
     def tell(self, client: Address, now: float) -> None:
         """This client is told of it, and may come from here on.
@@ -81,36 +87,53 @@ class SharedLeases:
         self._leases: dict[SharedKey, SharedLease] = {}
         self._by_endpoint: dict[Endpoint, SharedLease] = {}
 
-    def find(self, key: SharedKey) -> SharedLease | None:
-        """The lease for this way in and this target."""
-        return self._leases.get(key)
+    def obtain(
+        self, expectation: Expectation, leg: Leg, now: float, listen: Callable[[SharedLease], Endpoint]
+    ) -> Endpoint:
+        """What to advertise for an expectation, told to the client of that leg, who may come from here on.
 
-    def begin(self, key: SharedKey, expectation: Expectation) -> SharedLease:
-        """A new lease; the host listens for it, then calls `opened`.
+        Where nobody has expected the same yet, `listen` opens the listener of the new lease.
 
         Raises:
-            BindError: there are too many.
+            BindError: there are too many leases, or clients of this one; or `listen` failed.
         """
+        accept, connect = expectation.client, expectation.server
+        assert isinstance(accept, Accept) and isinstance(connect, Connect), "only clients come to what is shared"
+        key = SharedKey(leg.local.address, connect, accept.tls, expectation.plugin)
+        lease = self._leases.get(key)
+        if lease is None:
+            lease = self._open(SharedLease(key, expectation), listen)
+        for source in accept.sources or (leg.peer.address,):
+            lease.tell(source, now)
+        assert lease.endpoint is not None, "it listens"
+        return lease.endpoint
+
+    def _open(self, lease: SharedLease, listen: Callable[[SharedLease], Endpoint]) -> SharedLease:
         if len(self._leases) >= self._limit:
             raise BindError(f"{len(self._leases)} shared leases are open, the limit", reason="too_many_leases")
-        return SharedLease(key, expectation)
-
-    def opened(self, lease: SharedLease, endpoint: Endpoint) -> None:
-        """It listens, and `endpoint` is what to advertise."""
-        lease.endpoint = endpoint
+        lease.endpoint = listen(lease)
         self._leases[lease.key] = lease
-        self._by_endpoint[endpoint] = lease
+        self._by_endpoint[lease.endpoint] = lease
+        return lease
+
+    def expire(self, now: float) -> None:
+        """Close those to which nobody may come any more; for hosts whose listeners do not look after themselves."""
+        for lease in self:
+            if now >= lease.deadline:
+                self.close(lease)
 
     def close(self, lease: SharedLease) -> None:
         """It listens no more."""
-        self._leases.pop(lease.key, None)
-        if lease.endpoint is not None:
-            self._by_endpoint.pop(lease.endpoint, None)
+        if self._leases.pop(lease.key, None) is not None and lease.endpoint is not None:
+            del self._by_endpoint[lease.endpoint]
 
     def target_of(self, endpoint: Endpoint) -> Connect | None:
         """Where the listener that is advertised as this endpoint leads; None if there is none."""
         lease = self._by_endpoint.get(endpoint)
         return lease.key.target if lease else None
+
+    def __iter__(self) -> Iterator[SharedLease]:
+        return iter(list(self._leases.values()))
 
     def __len__(self) -> int:
         return len(self._leases)

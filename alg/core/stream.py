@@ -95,7 +95,10 @@ class Stream:
 
         Raises:
             ProtocolError: the stream ended before (`truncated`).
+            ValueError: `count` is below 0.
         """
+        if count < 0:
+            raise ValueError(f"{count} bytes cannot pass")
         rest = count
         if ready := min(count, len(self._buffer)):
             self.send(self._take(ready))

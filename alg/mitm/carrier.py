@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from alg.core.errors import AlgError, TlsError
 from alg.core.model import Outcome, Side
+from alg.mitm import compat
 from alg.mitm.compat import Context
 from alg.mitm.messages import MessagesLayer
 from alg.mitm.tunnels import Commands
@@ -29,6 +30,8 @@ class CarrierLayer(MessagesLayer):
         super().__init__(context)
         self._preview = preview
         self._opaque: set[Side] = set()
+        self._forwarding: dict[Side, int] = {}
+        """How many bytes of a side are still to pass unread, before it is read again; also where no more will come."""
         self._ended: set[Side] = set()
         self._is_over = False
         self.counts = dict.fromkeys(Side, 0)
@@ -52,6 +55,18 @@ class CarrierLayer(MessagesLayer):
     def now(self) -> float:
         """Seconds of the loop's clock."""
         return asyncio.get_running_loop().time()
+
+    def _forward(self, side: Side, data: bytes) -> compat.Asking[bytes | None]:
+        """Pass on as many bytes as still are to pass; return what came behind the last of them, None before that."""
+        piece, more = data[: self._forwarding[side]], data[self._forwarding[side] :]
+        self.counts[side] -= len(more)  # for now: what is shown depends on how much was said before
+        yield from self._carry(side, piece)
+        self.counts[side] += len(more)
+        self._forwarding[side] -= len(piece)
+        if self._forwarding[side]:
+            return None
+        del self._forwarding[side]
+        return more
 
     def _carry(self, side: Side, data: bytes) -> Commands:
         """Pass on what is opaque; the first bytes of each side are shown."""
@@ -84,11 +99,15 @@ class CarrierLayer(MessagesLayer):
     def _abort(self, error: AlgError) -> Commands:
         """End the flow now; the client hears what was said to it, unless that would look complete and is not."""
         self.error = self.error or error
-        if Side.SERVER in self._opaque:
+        yield from self._cut(self._opaque | self._forwarding.keys())
+
+    def _cut(self, unread: set[Side]) -> Commands:
+        """End the flow in the middle of what these sides say."""
+        if Side.SERVER in unread:
             yield from self._break()
             return
         yield from self._over()
-        yield from self._close(reset_server=Side.CLIENT in self._opaque)
+        yield from self._close(reset_server=Side.CLIENT in unread)
 
     def _break(self) -> Commands:
         """Both were cut off in the middle of a stream."""

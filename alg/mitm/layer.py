@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from alg.core.addresses import name_of
 from alg.core.commands import (
     Abort,
     CloseBinding,
@@ -16,12 +17,14 @@ from alg.core.commands import (
     Command,
     ConnectUpstream,
     DialBinding,
+    Forward,
     NameBinding,
     OpenBinding,
     Report,
     ReportRewrite,
     SendData,
     SendEof,
+    SetDeadline,
     Splice,
     StartTls,
     StopTls,
@@ -31,8 +34,10 @@ from alg.core.events import (
     CommandFailed,
     ConnectionLost,
     DataReceived,
+    DeadlinePassed,
     EofReceived,
     Event,
+    Forwarded,
     RelatedEnded,
     TlsStarted,
 )
@@ -40,6 +45,7 @@ from alg.core.flow import FlowMachine
 from alg.core.model import Leg, Outcome, Side, TlsInfo, TlsPolicy
 from alg.core.plugin import StreamPlugin, refusal_words
 from alg.mitm import compat
+from alg.mitm.alarm import Alarm
 from alg.mitm.carrier import CarrierLayer, Preview
 from alg.mitm.compat import Context, commands
 from alg.mitm.legs import connect_error, endpoint_of, literal
@@ -74,6 +80,7 @@ class FlowLayer(CarrierLayer):
         self._promised = False
         """Whether the machine was told that the server's leg is TLS before it is: the client has yet to say a name."""
         self._on_closed = on_closed
+        self._deadline = Alarm()
         self.name = name
 
     # The beginning.
@@ -110,7 +117,9 @@ class FlowLayer(CarrierLayer):
         local, peer = endpoint_of(seen.sockname), endpoint_of(seen.peername)
         if seen is not conn and (named := literal(self.context.server.address)) is not None:
             peer = named  # through an upstream proxy; where that is given a name, the proxy is all that we see
-        return Leg(local, peer, self._tls(side), self.session.tls_policy(side))
+        address = self.context.server.address if side is Side.SERVER else None
+        name = name_of(address[0]) if address else None
+        return Leg(local, peer, self._tls(side), self.session.tls_policy(side), name)
 
     # What the legs say.
 
@@ -120,11 +129,17 @@ class FlowLayer(CarrierLayer):
         self._refuse_killed()
         if side in self._opaque:
             yield from self._carry(side, data)
+            return
+        assert self._machine is not None
+        if side in self._forwarding:
+            more = yield from self._forward(side, data)
+            if more is None:
+                return
+            yield from self._receive(Forwarded(side, more))
         else:
-            assert self._machine is not None
             yield from self._receive(DataReceived(side, data))
-            if self._machine.buffered(side) > AHEAD_LIMIT:
-                raise ProtocolError(f"the {side.value} says too much ahead", reason="too_much_ahead")
+        if self._machine.buffered(side) > AHEAD_LIMIT:
+            raise ProtocolError(f"the {side.value} says too much ahead", reason="too_much_ahead")
 
     def _on_end(self, side: Side, *, truncated: bool) -> Commands:
         self._refuse_killed()
@@ -171,6 +186,10 @@ class FlowLayer(CarrierLayer):
             yield from self._receive(TlsStarted(side, self._tls(side) or TlsInfo("")))
             if side is Side.CLIENT and self._promised:  # no addon asked for the server's handshake first
                 yield from self._begin_with_server()
+
+    def _on_wakeup(self) -> Commands:
+        if (yield from self._deadline.called(self.now)):
+            yield from self._receive(DeadlinePassed())
 
     def _on_injected(self, event: compat.TcpMessageInjected) -> Commands:
         if isinstance(event, RelatedOver):
@@ -221,15 +240,19 @@ class FlowLayer(CarrierLayer):
             elif isinstance(command, Abort):
                 yield from self._abort(command.error)
             elif isinstance(command, CloseConnection):
-                yield from self._over()
-                yield from self._close()
+                yield from self._cut(set(self._forwarding))
             else:
                 yield from self._execute_rest(command, given)
 
     def _execute_rest(self, command: Command, given: list[Command]) -> Commands:
         assert self._machine is not None
         if isinstance(command, SendEof):
+            self._forwarding.pop(command.side.other, None)  # its side broke that off, and the plugin knows
             yield from self._pass_end(command.side.other, truncated=False)
+        elif isinstance(command, Forward):
+            self._forwarding[command.side] = command.count
+        elif isinstance(command, SetDeadline):
+            yield from self._deadline.set(command.seconds, self.now)
         elif isinstance(command, Splice):
             self._opaque.add(command.side)
         elif isinstance(command, StopTls):
@@ -303,7 +326,8 @@ class FlowLayer(CarrierLayer):
             return
         self.error = self.error or error
         if self._machine is not None and not self._machine.ended:
-            words = b"" if Side.SERVER in self._opaque else refusal_words(self._machine.plugin, error)
+            passes = self._opaque | self._forwarding.keys()
+            words = b"" if Side.SERVER in passes else refusal_words(self._machine.plugin, error)
             if words:
                 yield from self._write(Side.CLIENT, words)
         yield from self._abort(error)

@@ -76,6 +76,8 @@ class LegsLayer(Layer, ABC):
         """The sides that were told that nothing more will come."""
         self._closing = False
         self._closed = False
+        self._linger: commands.RequestWakeup | None = None
+        """Until when the client has time to take the last word to it."""
 
     @abstractmethod
     def _on_start(self) -> Commands:
@@ -96,6 +98,10 @@ class LegsLayer(Layer, ABC):
     @abstractmethod
     def _on_shaken(self, side: Side, error: TlsError | None) -> Commands:
         """The handshake on that leg is over."""
+
+    @abstractmethod
+    def _on_wakeup(self) -> Commands:
+        """A time that the subclass asked for has come, perhaps long after it was of interest."""
 
     @abstractmethod
     def _on_injected(self, event: compat.TcpMessageInjected) -> Commands:
@@ -133,7 +139,7 @@ class LegsLayer(Layer, ABC):
         elif isinstance(event, events.Start):
             yield from self._on_start()
         elif isinstance(event, events.Wakeup):
-            yield from self._finish()
+            yield from self._finish() if event.command is self._linger else self._on_wakeup()
         elif isinstance(event, events.CommandCompleted):
             for side, tunnel in list(self._tunnels.items()):
                 if tunnel is event.command.blocking:
@@ -292,7 +298,8 @@ class LegsLayer(Layer, ABC):
         client = self.context.client
         if client.state & ConnectionState.CAN_READ and client.state & ConnectionState.CAN_WRITE:
             yield from self._send_eof(Side.CLIENT)
-            yield commands.RequestWakeup(LINGER)
+            self._linger = commands.RequestWakeup(LINGER)
+            yield self._linger
         else:
             yield from self._finish()
 

@@ -14,15 +14,18 @@ from pydantic import Field, ValidationError
 
 from alg.config import explain_errors, plugin_config
 from alg.core.addresses import Address, parse_address
-from alg.core.errors import ConfigError, ProtocolError
+from alg.core.errors import ConfigError, PluginError, ProtocolError
 from alg.core.machines import make_plugin
 from alg.core.model import PortRange, Realm, Side, TlsPolicy
-from alg.core.plugin import StreamPlugin
+from alg.core.plugin import Need, StreamPlugin
 from alg.core.policy import TargetRules
 from alg.registry import Registry
 from alg.routes import parse_ports
 from alg.settings import Limits, Times
 from alg.tables import SideTable, Table
+
+_NO_SHARING = "HTTP goes through mitmproxy's own hooks: use --mode reverse:http://HOST:PORT"
+"""What to do instead of sharing listeners between sessions."""
 
 
 class Policy(enum.Enum):
@@ -118,15 +121,25 @@ def parse_choice(text: str, registry: Registry) -> tuple[int | None, str]:
 
 
 def well_known_ports(registry: Registry) -> dict[int, str]:
-    """The schemes of all installed plugins by the ports that are theirs."""
+    """The schemes of all installed plugins by the ports that are theirs; without those for which mitmproxy has its own
+    way, since nobody has asked for them."""
     ports: dict[int, str] = {}
     for name in registry.names():
         plugin = registry.find(name)
+        if _needs_sharing(plugin):
+            continue
         if plugin.default_port is not None and name == plugin.name:
             ports.setdefault(plugin.default_port, name)
         if plugin.tls_scheme is not None and plugin.tls_scheme[1] is not None:
             ports.setdefault(plugin.tls_scheme[1], plugin.tls_scheme[0])
     return ports
+
+
+def _needs_sharing(plugin: type[StreamPlugin[object]]) -> bool:
+    try:
+        return Need.SHARED in make_plugin(plugin).needs()
+    except PluginError:  # it cannot be made without being configured
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +167,8 @@ def make_treatment(scheme: str, registry: Registry, table: PluginTable, common: 
     made = make_plugin(plugin, config)
     if (needed := made.needs()) and plugin.http is StreamPlugin.http:  # of HTTP, mitmproxy's hooks do the most
         names = ", ".join(sorted(need.value for need in needed))
-        raise ConfigError(f"plugin {plugin.name} needs what cannot be done in mitmproxy: {names}; see its options")
+        instead = _NO_SHARING if Need.SHARED in needed else "see its options"
+        raise ConfigError(f"plugin {plugin.name} needs what cannot be done in mitmproxy: {names}; {instead}")
     return Treatment(
         plugin=plugin,
         config=config,

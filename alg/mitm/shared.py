@@ -10,7 +10,7 @@ import logging
 import socket
 from dataclasses import replace
 
-from alg.core.addresses import is_this_host
+from alg.core.addresses import Address, is_this_host
 from alg.core.errors import BindError, PolicyError
 from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
 from alg.core.reasons import printable
@@ -38,7 +38,7 @@ class SharedServers:
         """How what comes through a listener of ours is treated; None: it is none."""
         return self._treatments.get(mode)
 
-    async def expect(
+    def expect(
         self, treatment: Treatment, client: Leg, server: Leg, target: Connect, *, opaque: bool, lifetime: float
     ) -> Endpoint:
         """A listener that leads there, for that client, whose server named it.
@@ -53,20 +53,18 @@ class SharedServers:
         services.gate.judge_target(target.target, server, rules)
         services.learn_listeners()
         services.gate.judge_dial(target.target)
-        key = SharedKey(client.local.address, target, client.secure, None if opaque else treatment.name)
-        lease, now = self.leases.find(key), asyncio.get_running_loop().time()
-        if lease is None:
-            longest = services.gate.limits.lifetime
-            lasting = lifetime if longest is None else min(lifetime, longest)
-            expectation = Expectation(Accept(tls=client.secure), target, None, lasting, key.plugin, shared=True)
-            lease = self.leases.begin(key, expectation)
-            shared = SharedServer(services, treatment, lease, self)
-            await shared.start(client)
-            self._open[key] = shared
+        longest, now = services.gate.limits.lifetime, asyncio.get_running_loop().time()
+        lasting = lifetime if longest is None else min(lifetime, longest)
+        plugin = None if opaque else treatment.name
+        expectation = Expectation(Accept(tls=client.secure), target, None, lasting, plugin, shared=True)
+
+        def listen(lease: SharedLease) -> Endpoint:
+            shared = SharedServer(services, treatment, lease, self, client)
+            self._open[lease.key] = shared
             self._treatments[shared.mode] = treatment
-        lease.tell(client.peer.address, now)
-        assert lease.endpoint is not None, "it listens"
-        return lease.endpoint
+            return shared.advertised
+
+        return self.leases.obtain(expectation, client, now, listen)
 
     def closed(self, shared: SharedServer) -> None:
         """It listens no more."""
@@ -83,55 +81,54 @@ class SharedServers:
 class SharedServer:
     """One of them."""
 
-    def __init__(self, services: Services, treatment: Treatment, lease: SharedLease, shared: SharedServers) -> None:
-        self._services = services
-        self._treatment = treatment
-        self.lease = lease
-        self._shared = shared
-        self._timer: asyncio.TimerHandle | None = None
-        self._server: asyncio.Server | None = None
-        plan = lease.key.target
-        scheme = ("tls" if plan.tls else "tcp") if lease.key.plugin is None else ("https" if plan.tls else "http")
-        host = plan.name or (f"[{plan.target.address}]" if plan.target.address.version == 6 else plan.target.address)
-        self.mode: compat.mode_specs.ProxyMode = compat.mode_specs.ProxyMode.parse(
-            f"reverse:{scheme}://{host}:{plan.target.port}"
-        )
-        self._instance = compat.server_instance(self.mode)
-
-    async def start(self, client: Leg) -> None:
+    def __init__(
+        self, services: Services, treatment: Treatment, lease: SharedLease, shared: SharedServers, client: Leg
+    ) -> None:
         """Listen where that client reaches us.
 
         Raises:
             BindError: no port is free.
         """
-        realm, local = self._treatment.realms[Side.CLIENT], client.local.address
+        self._services = services
+        self.lease = lease
+        self._shared = shared
+        self._server: asyncio.Server | None = None
+        self._closed = False
+        plan = lease.key.target
+        scheme = ("tls" if plan.tls else "tcp") if lease.key.plugin is None else ("https" if plan.tls else "http")
+        at = f"{plan.name}:{plan.target.port}" if plan.name else plan.target
+        self.mode: compat.mode_specs.ProxyMode = compat.mode_specs.ProxyMode.parse(f"reverse:{scheme}://{at}")
+        self._instance = compat.server_instance(self.mode)
+        realm, local = treatment.realms[Side.CLIENT], client.local.address
         address = realm.bind if realm.bind is not None and realm.bind.version == local.version else local
-        self._pool = self._services.port_pool(address, realm.ports)
+        self._pool = services.port_pool(address, realm.ports)
+        sock, self._local = self._bind(address)
+        reached = local if address.is_unspecified else address
+        told = realm.advertise if realm.advertise is not None and realm.advertise.version == local.version else reached
+        self.advertised = Endpoint(told, self._local.port)
+        services.gate.add_socket(self._local)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(lease.expectation.lifetime, self._look)
+        services.run(self._serve(sock))
+
+    def _bind(self, address: Address) -> tuple[socket.socket, Endpoint]:
         for _ in range(_ATTEMPTS):
             port = self._pool.take()
             if port is None:
-                raise BindError(f"all ports {realm.ports} are in use", reason="no_port")
-            self._local = Endpoint(address, port)
+                raise BindError(f"all ports {self._pool.ports} are in use", reason="no_port")
             try:
-                sock = bound(self._local)
+                return bound(Endpoint(address, port)), Endpoint(address, port)
             except OSError as error:
                 self._pool.give_back(port)
                 if error.errno != errno.EADDRINUSE:
                     raise BindError(f"cannot listen at {address}: {error.strerror}", reason="no_port") from None
-                continue
-            await self._listen(sock)
-            reached = local if address.is_unspecified else address
-            told = (
-                realm.advertise if realm.advertise is not None and realm.advertise.version == local.version else reached
-            )
-            self._shared.leases.opened(self.lease, Endpoint(told, port))
-            return
-        raise BindError(f"{_ATTEMPTS} ports out of {realm.ports} were taken by others", reason="no_port")
+        raise BindError(f"{_ATTEMPTS} ports out of {self._pool.ports} were taken by others", reason="no_port")
 
-    async def _listen(self, sock: socket.socket) -> None:
+    async def _serve(self, sock: socket.socket) -> None:
+        """Accept; those who came meanwhile wait in the kernel."""
         self._server = await asyncio.start_server(self._came, sock=sock)
-        self._services.gate.add_socket(self._local)
-        self._timer = asyncio.get_running_loop().call_later(self.lease.expectation.lifetime, self._look)
+        if self._closed:
+            self._server.close()
 
     async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = endpoint_of(writer.get_extra_info("peername"))
@@ -156,12 +153,12 @@ class SharedServer:
 
     def close(self) -> None:
         """Stop listening; what came through lives on."""
-        if self._server is None:
+        if self._closed:
             return
-        self._server.close()
-        self._server = None
-        if self._timer:
-            self._timer.cancel()
+        self._closed = True
+        if self._server is not None:
+            self._server.close()
+        self._timer.cancel()
         self._services.gate.remove_socket(self._local)
         self._pool.give_back(self._local.port)
         self._shared.closed(self)

@@ -154,7 +154,7 @@ class _Ways:
         plan = Connect(target, tls, name)
         lifetime: float = getattr(self.treatment.config, "shared_lifetime", 600.0)
         try:
-            endpoint = await self.web.shared.expect(
+            endpoint = self.web.shared.expect(
                 self.treatment, self.client, self.server, plan, opaque=opaque, lifetime=lifetime
             )
         except AlgError as error:

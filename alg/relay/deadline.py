@@ -9,6 +9,10 @@ import asyncio
 from collections.abc import Callable
 
 
+def _nobody() -> None:
+    """Nobody waits any more."""
+
+
 class Deadline:
     """Calls `on_passed` once its moment has come, unless it is set anew before."""
 
@@ -42,8 +46,9 @@ class Deadline:
         self._on_passed()
 
     def close(self) -> None:
-        """Call nobody any more."""
+        """Call nobody any more, and know nobody: no circle is left for the collector."""
         self._at = None
+        self._on_passed = _nobody
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -286,6 +286,7 @@ class RelayedFlow(Carrier):
     def _execute_on_legs(self, command: Command) -> None:
         # What a related flow is for (`NameBinding`) is told to a person elsewhere: its plugin writes a record of it.
         if isinstance(command, SendEof):
+            self._pumps.pop(command.side.other, None)  # its side broke off what was to pass, and the plugin knows
             self._side_ended(command.side.other)
         elif isinstance(command, Splice):
             self._splice(command.side)
@@ -324,7 +325,7 @@ class RelayedFlow(Carrier):
         self.tell(Forwarded(side, more))
 
     def _forward_ended(self, side: Side) -> None:
-        del self._pumps[side]
+        # The pump stays where it is: whoever gets what passed was cut off, and must not take the end for an orderly one.
         self.tell(EofReceived(side))
 
     def _too_late(self) -> None:

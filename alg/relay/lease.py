@@ -22,6 +22,7 @@ from alg.relay.services import Services
 
 _ATTEMPTS = 16  # ports that others hold are skipped so often
 _BACKLOG = 8
+_ACCEPTS = 32  # in one go, before the loop turns to the others
 _PAUSE = 1.0  # seconds without accepting, when there are no descriptors
 
 
@@ -43,6 +44,8 @@ class LeaseListener:
         leg: Leg,
         on_came: Callable[[LeaseListener, socket.socket, Endpoint], None],
         on_trouble: Callable[[str], None],
+        *,
+        backlog: int = _BACKLOG,
     ) -> None:
         """Open the listener, where `leg` reaches that side. Whoever comes is handed to `on_came`; `on_trouble` hears why
         nobody can be accepted.
@@ -57,20 +60,20 @@ class LeaseListener:
         local = leg.local.address
         address = _of_family(local, realm.bind)
         self._pool: PortPool = self._services.port_pool(address, realm.ports)
-        self._sock, self.local = self._bind(address)
+        self._sock, self.local = self._bind(address, backlog)
         reached = local if address.is_unspecified else address
         self.advertised = Endpoint(_of_family(reached, realm.advertise), self.local.port)
         self._services.gate.add_socket(self.local)
         self._services.watcher.add_reader(self._sock.fileno(), self._acceptable)
 
-    def _bind(self, address: Address) -> tuple[socket.socket, Endpoint]:
+    def _bind(self, address: Address, backlog: int) -> tuple[socket.socket, Endpoint]:
         for _ in range(_ATTEMPTS):
             port = self._pool.take()
             if port is None:
                 raise BindError(f"all ports {self._pool.ports} are in use", reason="no_port")
             endpoint = Endpoint(address, port)
             try:
-                return sockets.listen(endpoint, backlog=_BACKLOG), endpoint
+                return sockets.listen(endpoint, backlog=backlog), endpoint
             except OSError as error:
                 self._pool.give_back(port)
                 if error.errno != errno.EADDRINUSE:
@@ -78,7 +81,9 @@ class LeaseListener:
         raise BindError(f"{_ATTEMPTS} ports out of {self._pool.ports} were taken by others", reason="no_port")
 
     def _acceptable(self) -> None:
-        while self._sock.fileno() >= 0:
+        for _ in range(_ACCEPTS):
+            if self.closed:
+                return
             try:
                 sock, sockaddr = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

@@ -61,11 +61,11 @@ class Pump:
         self.sink.when_drained(self._resume)
 
     def stop(self) -> bool:
-        """Stop for good; return whether bytes were in flight, which are dropped."""
+        """Stop for good; return whether what has passed is not all: bytes were in flight, or there was a count."""
         if self._pipe:
             self._pool.discard(self._pipe)  # it may hold data
             self._pipe = None
-        return self._held > 0
+        return self._held > 0 or self._on_done is not None
 
     def _resume(self) -> None:
         if not self.source.closed:
@@ -197,8 +197,9 @@ class Pump:
 
     def _done(self, more: bytes = b"") -> None:
         self.source.pause()
-        if self._on_done:
-            self._on_done(more)
+        on_done, self._on_done = self._on_done, None
+        if on_done:
+            on_done(more)
 
     def _end(self) -> None:
         self.source.pause()

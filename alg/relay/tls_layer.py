@@ -170,7 +170,8 @@ class TlsLayer:
         plain = self._decrypt() if self._fresh else 0
         self._fresh = False
         if not plain and not self._engine.closed_by_peer:
-            count = self._leg.receive_raw(min(limit, _PIECE))
+            # Of a record less than all of it is nothing: to read just what was asked for could take a call for each byte.
+            count = self._leg.receive_raw(min(max(limit, _RECORD), _PIECE))
             if count:
                 self._engine.feed(RECEIVE_VIEW[:count])
             elif count == 0:

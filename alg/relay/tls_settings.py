@@ -14,7 +14,7 @@ from functools import partial
 from alg import certificates
 from alg.authority import Authority, default_directory
 from alg.core import client_hello
-from alg.core.addresses import Address
+from alg.core.addresses import Address, name_of
 from alg.core.client_hello import ClientHello
 from alg.core.errors import ConfigError, TlsError
 from alg.core.model import Side, TlsPolicy
@@ -76,12 +76,16 @@ class RouteTls:
     def initiator(self, host: str, session: ssl.SSLSession | None) -> Initiator:
         """For a leg toward a server of that name or literal address; `session` is to be resumed, if there is one.
 
+        The name that the operator gave stands for those of the route's own upstream, and of servers that have none.
+
         Raises:
             TlsError: servers are not to be spoken TLS with.
         """
         if self._server is None:
             raise TlsError("TLS toward the server is switched off (--upstream-tls never)", reason="no_tls")
-        name = self._route.server_tls.name or host
+        upstream, name = self._route.upstream, self._route.server_tls.name or host
+        if upstream is not None and host != upstream.host and name_of(host) is not None:
+            name = host
         return Initiator(self._server, name, session=session, is_pinned=self._is_pinned if self._pins else None)
 
     @property

@@ -172,3 +172,45 @@ class Meeting(Announcing):
             (await self.flow.expect_legs(Connect(client), Connect(server), announced_by="dial")).dial()
         else:
             stream.send(line)
+
+
+class Sharing(Announcing):
+    """The client is told listeners that all sessions share. `leads ADDRESS PORT` of the client: it is told where to."""
+
+    name = "sharing"
+    treated_by = "sharing"
+
+    async def take(self, stream: Stream, line: bytes) -> None:
+        """Do what the line says."""
+        words = line.split()
+        if words[:1] == [b"leads"]:
+            led = self.flow.shared_target(Endpoint.parse(words[1], words[2]))
+            stream.reply(here(led.target) if led else b"nowhere\n")
+        elif words == [b"name"]:
+            stream.reply(f"{self.flow.server.name}\n".encode())
+        else:
+            await super().take(stream, line)
+
+    async def announce(self, stream: Stream, target: Endpoint) -> None:
+        """Masquerade the target, or say why not."""
+        try:
+            binding = await self.flow.expect(
+                *(stream.side.other, target),
+                announced_by="here",
+                lifetime=self.lifetime,
+                plugin=self.treated_by,
+                shared=True,
+                name="a.example",
+            )
+        except (PolicyError, BindError) as error:
+            stream.reply(b"refused %s\n" % error.reason.encode())
+        else:
+            stream.send(here(binding.endpoint))
+
+
+class SharingBriefly(Sharing):
+    """Who comes must come at once."""
+
+    name = "sharing-briefly"
+    treated_by = "sharing-briefly"
+    lifetime = 0.05

@@ -65,4 +65,16 @@ class Except:
 EXCEPT: dict[tuple[str, str], Except] = {
     ("memory", "ports-are-hard-to-guess"): Except("a playbook's listeners are those that its author gives it"),
     ("memory", "leases-of-a-client-are-capped"): Except("a playbook is a gateway of its own, with one session"),
+    **{
+        ("mitmproxy", case): Except("listeners that sessions share are not to be had in mitmproxy")
+        for case in (
+            "sessions-share-a-listener",
+            "another-target-is-another-shared-listener",
+            "a-shared-listener-is-for-who-was-told",
+            "a-shared-listener-outlives-who-asked-for-it",
+            "a-plugin-knows-where-a-shared-listener-leads",
+            "a-shared-listener-has-a-lifetime",
+            "shared-listeners-are-capped",
+        )
+    },
 }

@@ -81,12 +81,13 @@ class MemoryPeer:
     async def rest(self) -> tuple[bytes, How]:
         """Return the rest, and how it ended."""
         assert self.is_over, f"it does not end; {self.waiting!r} came"
-        broken = self._cut or (self._talk is not None and self._talk.error is not None and self._opaque)
+        broken = self._cut or (self._talk is not None and (self._breaks or self.side in self._talk.cut))
         return await self.receive(len(self.waiting)), How.RESET if broken else How.END
 
     @property
-    def _opaque(self) -> bool:
-        return self._talk is not None and isinstance(self._talk.plugin, Opaque)
+    def _breaks(self) -> bool:
+        talk = self._talk
+        return talk is not None and talk.error is not None and isinstance(talk.plugin, Opaque)
 
     async def end(self) -> None:
         """Say no more."""

@@ -108,18 +108,24 @@ class MemorySession:
         self._settle()
         return peer
 
-    def pass_time(self) -> bool:
-        """Let time pass until the next lease expires; return whether there was one."""
-        deadlines = [lease.deadline for lease in self._talk.leases if lease.deadline is not None]
-        if not deadlines:
-            return False
-        self._talk.now = min(deadlines)
-        for lease in self._talk.leases:
-            if lease.deadline is not None and lease.deadline <= self._talk.now:
-                self._talk.session.release(lease.number)
-                self._records.append("lease_expired")
+    @property
+    def next_deadline(self) -> float:
+        """When the next lease expires, or the flow's own deadline passes."""
+        talk = self._talk
+        own = [] if talk.closed or talk.deadline is None else [talk.deadline]
+        return min((*self._lease_deadlines, *own), default=float("inf"))
+
+    @property
+    def _lease_deadlines(self) -> list[float]:
+        own = [lease.deadline for lease in self._talk.leases if lease.deadline is not None]
+        return own + [lease.deadline for lease in self._talk.shared]
+
+    def pass_time(self, until: float) -> None:
+        """Let time pass."""
+        self._records += ["lease_expired" for deadline in self._lease_deadlines if deadline <= until]
+        self._talk.now = until
+        self._talk.wait(0.0)
         self._settle()
-        return True
 
     # Related flows.
 

@@ -12,6 +12,9 @@ from alg.plugin import AlgError, Endpoint, Pipeline, Promise, ProtocolError, Sid
 LINE_LIMIT = 64
 """Bytes of a line, with its end."""
 
+SOON = 0.05
+"""Seconds that are over in a moment."""
+
 SOME_LIMIT = 4
 """Bytes that `Framed` reads at once."""
 
@@ -270,3 +273,24 @@ class Tagging(StreamPlugin[Tag]):
         """Pass lines."""
         async for line in stream.lines(LINE_LIMIT):
             stream.send(line)
+
+
+class Unread(Failing):
+    """`COUNT`, and so many bytes pass unread behind it, both ways. `close` of either side ends the flow; `soon` lets it end
+    in a moment, `never` takes that back, `later` puts it off.
+    """
+
+    name = "unread"
+
+    async def take(self, stream: Stream, line: bytes) -> None:
+        """Do what the line says."""
+        times = {b"soon\n": SOON, b"later\n": 60.0, b"never\n": None}
+        if line in times:
+            self.flow.deadline(times[line], "the case")
+            stream.reply(b"so be it\n")
+        elif line == b"close\n":
+            self.flow.close()
+        else:
+            stream.send(line)
+            if line.strip().isdigit():
+                await stream.forward(int(line))

@@ -6,11 +6,11 @@ import asyncio
 import enum
 from dataclasses import dataclass
 
-from tests.conformance import boundary, failures, leases, related, semantics, upgrades
+from tests.conformance import boundary, failures, leases, related, semantics, shared, unread, upgrades
 from tests.conformance.hosts import EXCEPT, HostKind
 from tests.conformance.steps import CASES, Case
 
-MODULES = (semantics, upgrades, failures, boundary, leases, related)
+MODULES = (semantics, upgrades, unread, failures, boundary, leases, shared, related)
 """The modules that hold the cases: to import them makes `CASES` whole."""
 
 SECONDS = 20.0

@@ -28,7 +28,7 @@ class Case:
 
 
 CASES: dict[str, Case] = {}
-"""All cases by name. The modules `semantics`, `upgrades`, `failures`, `boundary`, `leases` and `related` fill it."""
+"""All cases by name. The modules that `runner` names fill it."""
 
 
 def case(section: str) -> Callable[[Play], Play]:

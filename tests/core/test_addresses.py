@@ -8,7 +8,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alg.core.addresses import canonical, forms, is_this_host, is_unicast, names_this_host, parse_address, within
+from alg.core.addresses import (
+    canonical,
+    forms,
+    is_this_host,
+    is_unicast,
+    name_of,
+    names_this_host,
+    parse_address,
+    within,
+)
 from alg.core.errors import ProtocolError
 
 # Six spellings of an IPv4 address in IPv6: mapped, compatible, translated, NAT64 (two prefixes), 6to4.
@@ -191,3 +200,12 @@ def test_within_asks_for_the_address_itself() -> None:
 def test_this_host_is_named_only_by_its_own_networks(address: str, network: str, named: bool) -> None:
     """A wide network does not say "this host" by name."""
     assert named is names_this_host(ip_address(address), (ip_network(network, strict=False),))
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("ftp.example.org", "ftp.example.org"), ("10.0.0.1", None), ("2001:db8::1", None), ("10.0.0.01", "10.0.0.01")],
+)
+def test_name_of(host: str, name: str | None) -> None:
+    """A name is what is no literal address."""
+    assert name_of(host) == name

@@ -25,8 +25,10 @@ from alg.core.events import (
     CommandFailed,
     ConnectionLost,
     DataReceived,
+    DeadlinePassed,
     EofReceived,
     Event,
+    Forwarded,
     RelatedEnded,
     TlsStarted,
     TlsStopped,
@@ -203,6 +205,10 @@ class Mixed(StreamPlugin[None]):
                 except (PolicyError, BindError):
                     continue
                 binding.release()
+            elif line == b"pass\n":
+                await stream.forward(3)
+            elif line == b"late\n":
+                self.flow.deadline(1)
             elif line in (b"tls\n", b"clear\n"):
                 change = self.flow.start_tls if line == b"tls\n" else self.flow.stop_tls
                 await change(stream.side)
@@ -239,6 +245,8 @@ words = st.sampled_from(
         b"splice\n",
         b"raise\n",
         b"close\n",
+        b"pass\n",
+        b"late\n",
         b"line\n",
         b"half",
         b"\n",
@@ -249,6 +257,8 @@ errors = st.sampled_from([BindError("no"), TlsError("no"), ConnectError("no")])
 events = st.one_of(
     st.builds(DataReceived, sides, words),
     st.builds(EofReceived, sides),
+    st.builds(Forwarded, sides, words),
+    st.builds(DeadlinePassed),
     st.builds(BindingOpened, st.integers(1, 3), st.just(OPENED)),
     st.builds(TlsStarted, sides, st.just(TLS)),
     st.builds(TlsStopped, sides),

@@ -119,8 +119,8 @@ CORE_MUTANTS = (
         "a dialled lease stays pending",
         "T19",
         TESTING,
-        "                self.dialled.append(command.number)\n                self.session.release(command.number)\n",
-        "                self.dialled.append(command.number)\n",
+        "                self.session.release(command.number)\n            elif isinstance(command, Report | ReportRewrite)",
+        "            elif isinstance(command, Report | ReportRewrite)",
         ("tests/test_testing_legs.py",),
     ),
     # Promises and outcomes.

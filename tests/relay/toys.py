@@ -159,3 +159,68 @@ class NeedyPlugin(StreamPlugin[NeedyConfig]):
     async def from_server(self, stream: Stream) -> None:
         """Read."""
         await stream.read_some()
+
+
+class CountingPlugin(StreamPlugin[None]):
+    """`COUNT`, and so many bytes pass unread behind it, both ways; `close` ends the flow; `deadline SECONDS` is answered."""
+
+    name = "counting"
+
+    async def from_client(self, stream: Stream) -> None:
+        """Do what the line says."""
+        await self._treat(stream)
+
+    async def from_server(self, stream: Stream) -> None:
+        """Do what the line says."""
+        await self._treat(stream)
+
+    async def _treat(self, stream: Stream) -> None:
+        async for line in stream.lines(100):
+            verb, *words = line.split()
+            if verb == b"close":
+                self.flow.close()
+            elif verb == b"deadline":
+                self.flow.deadline(float(words[0]))
+                stream.reply(b"set\n")
+            else:
+                stream.send(line)
+                await stream.forward(int(verb))
+
+    def refusal(self, error: AlgError) -> bytes:
+        """Name the reason."""
+        return f"sorry, {error.reason}\n".encode("ascii")
+
+
+class SharingPlugin(ToyPlugin):
+    """`share ADDRESS PORT LIFETIME PLUGIN NAME [SIDE ...]`: a listener that sessions share; the legs on these sides are TLS.
+    `name`: that of the server.
+    """
+
+    name = "sharing"
+
+    async def from_client(self, stream: Stream) -> None:
+        """Do what the line says."""
+        async for line in stream.lines(200):
+            words = line.decode("ascii").split()
+            if words[0] == "name":
+                stream.reply(f"{self.flow.server.name} {self.flow.server.secure}\n".encode("ascii"))
+            elif words[0] == "share":
+                await self._share(stream, words[1:])
+            else:
+                stream.send(line)
+
+    async def _share(self, stream: Stream, words: list[str]) -> None:
+        address, port, lifetime, plugin, name, *sides = words
+        try:
+            binding = await self.flow.expect(
+                *(Side.CLIENT, Endpoint.parse(address, port)),
+                lifetime=float(lifetime),
+                plugin=plugin,
+                tls=[Side(side) for side in sides],
+                shared=True,
+                name=None if name == "-" else name,
+            )
+        except AlgError as error:
+            stream.reply(f"no {error.reason}\n".encode("ascii"))
+        else:
+            stream.reply(b"%s\n" % binding.endpoint.to_bytes(b" "))
