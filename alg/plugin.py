@@ -23,6 +23,8 @@ What holds, in every host:
 - *Upgrades are barriers.* `start_tls` is refused while unread plaintext is buffered.
 - *Opaque means gone.* `return` leaves the rest of that direction unread, `flow.splice()` both; a coroutine that you do
   not override never reads at all.
+- *By count* too: `stream.forward(n)` has the next n bytes of that side pass unread. Only its own coroutine may ask for
+  that; until it returns nobody sends there, splices, or starts TLS. Whoever ends before is cut off: so is the receiver.
 - *Fail closed.* An error that leaves a coroutine ends its session. Catch `PolicyError` and `BindError` at the `expect`
   to answer in your protocol; raise `ProtocolError` where a peer breaks it.
 - *No side doors.* Plugins await only what this module offers; they import no `asyncio`, `socket`, `ssl` or `time`.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-
 from alg.mitm import compat
 from alg.mitm.compat import commands
 from alg.mitm.tunnels import Commands
@@ -14,8 +12,8 @@ class Alarm:
 
     def __init__(self) -> None:
         self._at: float | None = None
-        self._calls: list[float] = []
-        """When calls will come; a heap."""
+        self._calls: dict[commands.RequestWakeup, float] = {}
+        """Those that were asked for, and when they will come."""
 
     def set(self, seconds: float | None, now: float) -> Commands:
         """In so many seconds, and no more at any moment before; None: at none."""
@@ -23,13 +21,15 @@ class Alarm:
         yield from self._ask(now)
 
     def _ask(self, now: float) -> Commands:
-        if self._at is not None and (not self._calls or self._at < self._calls[0]):
-            heapq.heappush(self._calls, self._at)
-            yield commands.RequestWakeup(max(0.0, self._at - now))
+        if self._at is not None and self._at < min(self._calls.values(), default=float("inf")):
+            call = commands.RequestWakeup(max(0.0, self._at - now))
+            self._calls[call] = self._at
+            yield call
 
-    def called(self, now: float) -> compat.Asking[bool]:
-        """A call has come: return whether the moment has."""
-        heapq.heappop(self._calls)  # they come in their order
+    def called(self, call: commands.RequestWakeup, now: float) -> compat.Asking[bool]:
+        """A call has come, perhaps somebody else's: return whether the moment has."""
+        if self._calls.pop(call, None) is None:
+            return False
         if self._at is None or now < self._at:
             yield from self._ask(now)
             return False

@@ -187,8 +187,8 @@ class FlowLayer(CarrierLayer):
             if side is Side.CLIENT and self._promised:  # no addon asked for the server's handshake first
                 yield from self._begin_with_server()
 
-    def _on_wakeup(self) -> Commands:
-        if (yield from self._deadline.called(self.now)):
+    def _on_wakeup(self, call: commands.RequestWakeup) -> Commands:
+        if (yield from self._deadline.called(call, self.now)):
             yield from self._receive(DeadlinePassed())
 
     def _on_injected(self, event: compat.TcpMessageInjected) -> Commands:

@@ -100,8 +100,8 @@ class LegsLayer(Layer, ABC):
         """The handshake on that leg is over."""
 
     @abstractmethod
-    def _on_wakeup(self) -> Commands:
-        """A time that the subclass asked for has come, perhaps long after it was of interest."""
+    def _on_wakeup(self, call: commands.RequestWakeup) -> Commands:
+        """A time has come that the subclass asked for, perhaps long after it was of interest; or somebody else did."""
 
     @abstractmethod
     def _on_injected(self, event: compat.TcpMessageInjected) -> Commands:
@@ -139,7 +139,7 @@ class LegsLayer(Layer, ABC):
         elif isinstance(event, events.Start):
             yield from self._on_start()
         elif isinstance(event, events.Wakeup):
-            yield from self._finish() if event.command is self._linger else self._on_wakeup()
+            yield from self._finish() if event.command is self._linger else self._on_wakeup(event.command)
         elif isinstance(event, events.CommandCompleted):
             for side, tunnel in list(self._tunnels.items()):
                 if tunnel is event.command.blocking:

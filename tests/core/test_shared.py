@@ -112,6 +112,7 @@ def test_who_expects_the_same_gets_the_same() -> None:
     assert ports.leases.target_of(first) == Connect(TARGET)
     assert ports.leases.target_of(TARGET) is None
     assert [lease.endpoint for lease in ports.leases] == [first]
+    assert [lease.description for lease in ports.leases] == [f"client {first} -> {TARGET} shared"]
 
 
 @pytest.mark.parametrize(

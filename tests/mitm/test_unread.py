@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -176,31 +177,33 @@ def test_many_deadlines_leave_few_timers(run: Run) -> None:
 
 def test_an_alarm_asks_for_as_few_calls_as_it_can() -> None:
     """One that is moved on, again and again, asks anew when it is called; one that is moved ahead asks at once."""
-    alarm, now = Alarm(), 0.0
+    alarm = Alarm()
+    calls: list[commands.RequestWakeup] = []
 
-    def asked(given: object) -> list[float]:
-        return [each.delay for each in given if isinstance(each, commands.RequestWakeup)]  # type: ignore[attr-defined]
+    def asked(given: Iterable[commands.Command]) -> list[float]:
+        new = [each for each in given if isinstance(each, commands.RequestWakeup)]
+        calls.extend(new)
+        return [each.delay for each in new]
 
-    def called(now: float) -> tuple[list[float], bool]:
-        work, delays = alarm.called(now), list[float]()
-        while True:
-            try:
-                command = next(work)
-            except StopIteration as end:
-                return delays, end.value
-            assert isinstance(command, commands.RequestWakeup)
-            delays.append(command.delay)
+    def called(now: float, call: commands.RequestWakeup) -> tuple[list[float], bool]:
+        answers: list[bool] = []
 
-    assert asked(alarm.set(60, now)) == [60]
+        def work() -> Iterator[commands.Command]:
+            answers.append((yield from alarm.called(call, now)))
+
+        return asked(work()), answers[0]
+
+    assert asked(alarm.set(60, 0.0)) == [60]
     assert asked(alarm.set(60, 10.0)) == []
     assert asked(alarm.set(5, 20.0)) == [5]
     assert asked(alarm.set(60, 22.0)) == []
-    assert called(25.0) == ([], False)
-    assert called(60.0) == ([22.0], False)
-    assert called(82.0) == ([], True)
+    assert called(25.0, calls[1]) == ([], False)
+    assert called(60.0, calls[0]) == ([22.0], False)
+    assert called(81.0, commands.RequestWakeup(22.0)) == ([], False)
+    assert called(82.0, calls[2]) == ([], True)
     assert asked(alarm.set(1, 82.0)) == [1]
     assert asked(alarm.set(None, 82.5)) == []
-    assert called(83.0) == ([], False)
+    assert called(83.0, calls[3]) == ([], False)
     assert asked(alarm.set(-1, 90.0)) == [0.0]
 
 
