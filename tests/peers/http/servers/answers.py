@@ -39,6 +39,16 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     answer: Callable[[Request], Answer]
+    # Whether a client that asks before it sends a body hears that it may.
+    wants_bodies = True
+
+    def handle_expect_100(self) -> bool:
+        """Let the client go on, or answer it at once and end the connection, where the body will not be sent."""
+        if self.wants_bodies:
+            return super().handle_expect_100()
+        del self.headers["Content-Length"]
+        self.close_connection = True
+        return True
 
     def handle_any(self) -> None:
         """Read a request, print it, answer it."""
@@ -73,10 +83,11 @@ class Handler(BaseHTTPRequestHandler):
         """The line of the request is enough."""
 
 
-def serve(host: str, ports: dict[int, Callable[[Request], Answer]]) -> None:
+def serve(host: str, ports: dict[int, Callable[[Request], Answer]], without_bodies: tuple[int, ...] = ()) -> None:
     """Listen at each port until the process ends."""
     for port, answer in ports.items():
-        kind = type("Bound", (Handler,), {"answer": staticmethod(answer)})
+        members = {"answer": staticmethod(answer), "wants_bodies": port not in without_bodies}
+        kind = type("Bound", (Handler,), members)
         server = ThreadingHTTPServer((host, port), kind)
         threading.Thread(target=server.serve_forever, daemon=True).start()
     threading.Event().wait()

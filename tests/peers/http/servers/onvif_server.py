@@ -6,6 +6,7 @@ The device service, the media and event services, the still picture and the stre
 from __future__ import annotations
 
 import argparse
+import re
 import socketserver
 import threading
 import time
@@ -15,6 +16,7 @@ from functools import partial
 
 from .answers import Answer, Request, serve
 
+LEASE_SECONDS = 3600
 PICTURE = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 80 + b"\xff\xd9"
 ENVELOPE = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -47,10 +49,10 @@ SERVICE = """\
 <tds:Version><tt:Major>2</tt:Major><tt:Minor>60</tt:Minor></tds:Version></tds:Service>"""
 SUBSCRIPTION = """\
 <tev:CreatePullPointSubscriptionResponse><tev:SubscriptionReference><wsa5:Address>{address}</wsa5:Address>
-</tev:SubscriptionReference><wsnt:CurrentTime>{now}</wsnt:CurrentTime><wsnt:TerminationTime>{now}</wsnt:TerminationTime>
+</tev:SubscriptionReference><wsnt:CurrentTime>{now}</wsnt:CurrentTime><wsnt:TerminationTime>{end}</wsnt:TerminationTime>
 </tev:CreatePullPointSubscriptionResponse>"""
 NO_MESSAGES = """\
-<tev:PullMessagesResponse><tev:CurrentTime>{now}</tev:CurrentTime><tev:TerminationTime>{now}</tev:TerminationTime>
+<tev:PullMessagesResponse><tev:CurrentTime>{now}</tev:CurrentTime><tev:TerminationTime>{end}</tev:TerminationTime>
 </tev:PullMessagesResponse>"""
 CLOCK = """\
 <tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime><tt:DateTimeType>NTP</tt:DateTimeType>
@@ -80,7 +82,7 @@ class Camera:
         """An operation of whatever service is at the path."""
         body = ET.fromstring(request.body).find("{http://www.w3.org/2003/05/soap-envelope}Body")
         operation = body[0].tag.rpartition("}")[2] if body is not None and len(body) else "nothing"
-        print(f"{request.port} {request.path} {operation}", flush=True)
+        print(f"{request.port} {request.path} {operation} to {addressee(request.body)}", flush=True)
         said = self.operations().get((request.path.rpartition("/")[2], operation))
         text = said() if said else FAULT.format(operation=operation)
         whole = ENVELOPE.format(body=text).encode()
@@ -88,7 +90,9 @@ class Camera:
 
     def operations(self) -> dict[tuple[str, str], Callable[[], str]]:
         """What each service can do."""
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        now, end = (
+            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ahead)) for ahead in (0, LEASE_SECONDS)
+        )
         uri = {name: partial(MEDIA_URI.format, operation=name, uri=self._uris[name]) for name in self._uris}
         return {
             ("device_service", "GetSystemDateAndTime"): lambda: CLOCK.format(t=time.gmtime()),
@@ -98,9 +102,9 @@ class Camera:
             ("media_service", "GetSnapshotUri"): uri["GetSnapshotUri"],
             ("media_service", "GetStreamUri"): uri["GetStreamUri"],
             ("event_service", "CreatePullPointSubscription"): lambda: SUBSCRIPTION.format(
-                address=self._uris["subscription"], now=now
+                address=self._uris["subscription"], now=now, end=end
             ),
-            ("subscription", "PullMessages"): lambda: NO_MESSAGES.format(now=now),
+            ("subscription", "PullMessages"): lambda: NO_MESSAGES.format(now=now, end=end),
             ("subscription", "Unsubscribe"): lambda: "<wsnt:UnsubscribeResponse/>",
         }
 
@@ -108,6 +112,12 @@ class Camera:
         """The answer that newer clients prefer to the capabilities."""
         each = (SERVICE.format(namespace=namespace, address=self._uris[name]) for namespace, name in SERVICES.items())
         return f"<tds:GetServicesResponse>{''.join(each)}</tds:GetServicesResponse>"
+
+
+def addressee(body: bytes) -> str:
+    """What the client takes the camera's address for: WS-Addressing has it in the request."""
+    found = re.search(rb"<\w+:To>([^<]*)<", body)
+    return found[1].decode() if found else "(nobody)"
 
 
 class Stream(socketserver.StreamRequestHandler):

@@ -75,6 +75,8 @@ class Cluster:
     def listing(self, folder: str) -> Answer:
         """What is in a folder."""
         names = [name for name in self._files if name == folder or posixpath.dirname(name) == folder]
+        if not names:
+            return missing(folder)
         entries = [self._entry(name, posixpath.basename(name) if name != folder else "") for name in names]
         return as_json({"FileStatuses": {"FileStatus": entries}})
 
@@ -104,7 +106,8 @@ def main() -> None:
     parser.add_argument("datanode", type=int)
     options = parser.parse_args()
     cluster = Cluster(options.host, options.datanode)
-    serve(options.host, {options.namenode: cluster.namenode, options.datanode: cluster.datanode})
+    # Contents are for the datanode alone.
+    serve(options.host, {options.namenode: cluster.namenode, options.datanode: cluster.datanode}, (options.namenode,))
 
 
 if __name__ == "__main__":
