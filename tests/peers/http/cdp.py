@@ -69,15 +69,18 @@ def rows(tls: bool) -> dict[str, Row]:
     def raw(start: str) -> Row:
         return Row(lambda stage: python_client("cdp_websockets.py", start, stage.url, PAGE_URL), (), plain=echo)
 
-    return {
+    found = {
         "playwright": taker("playwright_cdp.cjs"),
         "puppeteer": taker("puppeteer_cdp.cjs"),
-        "playwright by name": taker("playwright_cdp.cjs", by_name=True),
-        "puppeteer by name": taker("puppeteer_cdp.cjs", by_name=True),
         "websockets version": raw("version"),
         "websockets list": raw("list"),
         "websockets new": raw("new"),
     }
+    if not tls:
+        # A certificate for this name would be the operator's to configure, and no matter of the plugin's.
+        found["playwright by name"] = taker("playwright_cdp.cjs", by_name=True)
+        found["puppeteer by name"] = taker("puppeteer_cdp.cjs", by_name=True)
+    return found
 
 
 def scenes() -> Iterator[Scene]:

@@ -27,6 +27,7 @@ PYTHON_PACKAGES = (
 OVERLAYS = {
     "elasticsearch7": ("elasticsearch>=7.17,<8", "urllib3<2"),
     "elasticsearch9": ("elasticsearch>=9,<10",),
+    "selenium4.45": ("--no-deps", "selenium>=4.45,<4.46"),
     "onvif-zeep": ("--no-deps", "onvif-zeep>=0.2.12,<1"),
 }
 NODE_PACKAGES = (

@@ -1,7 +1,8 @@
 """WebDriver: the answer to a new session names WebSockets, for BiDi (`webSocketUrl`) and for the browser (`se:cdp`).
 
-Selenium Grid names its own address, and writes `/` as `\\u002f`. chromedriver names the address of the Host header, and
-refuses names.
+Selenium Grid names its own address, and writes `/` as `\\u002f`. Selenium's newest clients tell it their URL for it, in
+the capability `se:remoteUrl`, and then it names that; older ones and Playwright do not. chromedriver names the address of
+the Host header, and refuses names.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from .pictures import TITLE
 from .stage import Bench, Row, Scene, Stage, node_client, python_client
 
 GRID_PORT, DRIVER_PORT = 4444, 9515
+OLDER = "selenium4.45"
+TOLD = "this client tells Grid its URL, in se:remoteUrl"
 ECHO = "chromedriver names the address of the Host header, which is the relay's"
 
 
@@ -50,11 +53,11 @@ def chromedriver(bench: Bench) -> list[Daemon]:
     return [page(bench), Daemon("chromedriver", whole, ((SERVER[4], DRIVER_PORT),))]
 
 
-def python(thing: str, plain: str = "") -> Row:
+def python(thing: str, plain: str = "", over: str = "") -> Row:
     """Selenium's client for Python."""
 
     def command(stage: Stage) -> list[str]:
-        return python_client("selenium_client.py", thing, stage.url, PAGE_URL, str(stage.picture))
+        return python_client("selenium_client.py", thing, stage.url, PAGE_URL, str(stage.picture), over=over)
 
     return Row(command, (TITLE,), pictured, plain=plain)
 
@@ -69,8 +72,10 @@ def scenes() -> Iterator[Scene]:
     for tls in (False, True):
         suffix, echo = (" tls", "") if tls else ("", ECHO)
         through_grid = {
-            "selenium bidi": python("bidi"),
-            "selenium se:cdp": python("cdp"),
+            "selenium bidi": python("bidi", TOLD),
+            "selenium se:cdp": python("cdp", TOLD),
+            "selenium 4.45 bidi": python("bidi", over=OLDER),
+            "selenium 4.45 se:cdp": python("cdp", over=OLDER),
             "playwright se:cdp": Row(playwright, (TITLE,), pictured),
         }
         yield Scene(f"grid{suffix}", Discovery("selenium-bidi", GRID_PORT, tls=tls), grid, through_grid)

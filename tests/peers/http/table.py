@@ -102,7 +102,7 @@ def expectation(mode: str, row: Row) -> tuple[bool, str]:
 
 def short(problem: str, said: list[str]) -> str:
     """A failure in one line."""
-    return f"{problem}: {said[0].strip()[:120]}" if said else problem
+    return f"{problem}: {said[0].strip()[:200]}" if said else problem
 
 
 def perform(bench: Bench, scene: Scene, modes: tuple[str, ...], wrong: list[str], *, wire: bool) -> Iterator[Result]:

@@ -12,7 +12,10 @@ async function main([address, page, file]) {
   await browser.disconnect();
 }
 
-main(process.argv.slice(2)).then(
-  () => process.exit(0),
-  (error) => { console.error(`${error}${error.cause ? ` because ${error.cause}` : ''}`); process.exit(1); },
-);
+// Errors have causes, and a WebSocket's is an event that holds one.
+function reason(error) {
+  const inner = error.cause || error.error;
+  return `${error.message || error}${inner ? ` because ${reason(inner)}` : ''}`;
+}
+
+main(process.argv.slice(2)).then(() => process.exit(0), (error) => { console.error(reason(error)); process.exit(1); });
