@@ -45,6 +45,9 @@ peers: $(READY)
 	$(BIN)/python -m tests.peers.tls --table cells
 	$(BIN)/python -m tests.peers.extras --install
 	$(BIN)/python -m tests.peers.extras
+	$(BIN)/python -m tests.peers.http --install
+	$(BIN)/python -m tests.peers.http --gateway direct
+	$(BIN)/python -m tests.peers.http --gateway tcp
 	$(BIN)/python -m tests.peers.mitm --install
 	$(BIN)/python -m tests.peers.mitm
 

@@ -1,0 +1,66 @@
+"""The gateway under test, started as a user would, and the two things that it is compared with.
+
+`alg` is the http plugin with a profile; `tcp` relays the same ports and looks at nothing; `direct` are ordinary routes.
+Here alone stands what the command line of the plugin looks like.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers.gateway import Orders, route
+from tests.peers.install import CHECKOUT
+from tests.peers.namespaces import GATEWAY_INSIDE, SERVER
+from tests.peers.processes import run
+
+MODES = ("alg", "tcp", "direct")
+TARGETS = "10.77.2.0/24"
+TLS = ("--tls", "mint", "--upstream-tls", "never")
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """A service whose answers name endpoints: where clients begin, and where else the server listens."""
+
+    profile: str
+    port: int
+    further: tuple[int, ...] = ()
+    # Toward the client alone: the servers speak in the clear.
+    tls: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """What the client's URL begins with."""
+        return "https" if self.tls else "http"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All at which the server listens."""
+        return (self.port, *self.further)
+
+
+def orders(mode: str, discovery: Discovery, home: Path) -> Orders:
+    """What the gateway is told."""
+    return alg_orders(discovery, home) if mode == "alg" else tcp_orders(discovery, home)
+
+
+def alg_orders(discovery: Discovery, home: Path) -> Orders:
+    """One route, at which clients begin; all that they need besides, the plugin must find in the answers."""
+    arguments = [route(discovery.scheme, GATEWAY_INSIDE[4], discovery.port, SERVER[4], discovery.port)]
+    arguments += ["--profile", discovery.profile, "--targets-server", TARGETS]
+    return Orders((*arguments, *(TLS if discovery.tls else ())), 1, home, ready=r"\bready: https? ")
+
+
+def tcp_orders(discovery: Discovery, home: Path) -> Orders:
+    """A relay for every port of the server's: even so, the addresses in the answers lead nowhere."""
+    scheme = "tls" if discovery.tls else "tcp"
+    routes = [route(scheme, GATEWAY_INSIDE[4], port, SERVER[4], port) for port in discovery.ports]
+    options = TLS if discovery.tls else ()
+    return Orders((*routes, *options), len(routes), home, ready=r"\bready: (tcp|tls) ")
+
+
+def export_authority(home: Path, file: Path) -> None:
+    """Have the gateway make its authority, and write down what clients must trust."""
+    run("env", f"ALG_HOME={home}", sys.executable, "-m", "alg", "ca", "export", "--out", str(file), cwd=CHECKOUT)
