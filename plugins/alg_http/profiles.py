@@ -31,8 +31,10 @@ _ONVIF = ("XAddr", "XAddrs", "Uri", "Address")
 
 PROFILES: Mapping[Profile, tuple[Rule, ...]] = MappingProxyType(
     {
-        Profile.CDP: (
-            Rule("/json*", json=("webSocketDebuggerUrl", "devtoolsFrontendUrl", "devtoolsFrontendUrlCompat")),
+        # Not /json/close and the like, which answer in words, nor /json/protocol, which is large and names nobody.
+        Profile.CDP: tuple(
+            Rule(path, json=("webSocketDebuggerUrl", "devtoolsFrontendUrl", "devtoolsFrontendUrlCompat"))
+            for path in ("/json", "/json/", "/json/list*", "/json/new*", "/json/version*")
         ),
         Profile.SELENIUM_BIDI: (Rule("*/session", json=_WEBDRIVER), Rule("*/status", json=("uri", "externalUri"))),
         Profile.ONVIF: (Rule("*", xml=_ONVIF), Rule("*", xml=("To",), part=Part.REQUEST)),

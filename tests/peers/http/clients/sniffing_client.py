@@ -18,7 +18,9 @@ def opened(library: Any, name: str, address: str) -> Any:
     kind = library.Elasticsearch if name == "elasticsearch" else library.OpenSearch
     if library.__version__[0] >= 8 and name == "elasticsearch":
         return kind(address, sniff_on_start=True, sniff_timeout=SECONDS, request_timeout=SECONDS, max_retries=0)
-    return kind([address], sniff_on_start=True, sniff_timeout=SECONDS, timeout=SECONDS, max_retries=0)
+    # What a node says of itself has no scheme: these forget that of the first address, unless they are told.
+    secure = {"use_ssl": True} if address.startswith("https:") else {}
+    return kind([address], sniff_on_start=True, sniff_timeout=SECONDS, timeout=SECONDS, max_retries=0, **secure)
 
 
 def main() -> int:
