@@ -128,9 +128,9 @@ class Stage:
 
     def run(self, command: list[str]) -> int | None:
         """Run a client to its end; return its status."""
-        ours = {"HOME": str(self.bench.scratch), "LC_ALL": "C.UTF-8", "NO_COLOR": "1", "NODE_PATH": str(NODE_MODULES)}
+        ours = {"HOME": str(self.bench.scratch), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
         trust = dict.fromkeys(TRUST, str(self.bench.authority))
-        environment = {"PATH": os.environ["PATH"], **ours, **trust}
+        environment = {"PATH": os.environ["PATH"], "NODE_PATH": str(NODE_MODULES), **ours, **trust}
         whole = self.bench.lab.client.command(*command)
         status, said = run_limited(whole, LIMIT_SECONDS, CHECKOUT, environment)
         self.said = f"$ {' '.join(command)}\n{said}\n-> {status}"

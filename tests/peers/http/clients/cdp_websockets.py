@@ -1,16 +1,18 @@
 """A client of the debugging interface without a library for it: fetches JSON, opens the WebSocket named there, asks.
 
-`version` asks the browser its version, `list` a page that is open its title, `new` one that it has opened.
+`version` asks the browser its version, `list` a page that is open its address, `new` one that it has opened. The library's
+other client, with a thread that reads, now and then fails with TLS: Python's sockets do not allow that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import urllib.request
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 SECONDS = 10
 
@@ -21,13 +23,15 @@ def fetch(url: str, method: str = "GET") -> Any:
         return json.load(answer)
 
 
-def call(socket: ClientConnection, command: str, **parameters: object) -> Any:
-    """Give one command and wait for its answer."""
-    socket.send(json.dumps({"id": 1, "method": command, "params": parameters}))
-    while True:
-        answer = json.loads(socket.recv(timeout=SECONDS))
-        if answer.get("id") == 1:
-            return answer["result"]
+async def call(url: str, command: str, **parameters: object) -> Any:
+    """Give one command over a WebSocket, and wait for its answer."""
+    async with asyncio.timeout(SECONDS), connect(url) as socket:
+        await socket.send(json.dumps({"id": 1, "method": command, "params": parameters}))
+        async for message in socket:
+            answer = json.loads(message)
+            if answer.get("id") == 1:
+                return answer["result"]
+    return None
 
 
 def main() -> int:
@@ -41,15 +45,14 @@ def main() -> int:
     else:
         target = next(target for target in fetch(f"{address}/json/list") if target["type"] == "page")
     url = target["webSocketDebuggerUrl"]
-    with connect(url, open_timeout=SECONDS) as socket:
-        if start == "version":
-            answer = call(socket, "Browser.getVersion")["product"]
-        else:
-            answer = call(socket, "Runtime.evaluate", expression="location.href")["result"]["value"]
-    print(f"seen: {url.rpartition('/')[0]}/… says {answer}")
+    if start == "version":
+        said = asyncio.run(call(url, "Browser.getVersion"))["product"]
+    else:
+        said = asyncio.run(call(url, "Runtime.evaluate", expression="location.href"))["result"]["value"]
+    print(f"seen: {url.rpartition('/')[0]}/… says {said}")
     if start == "new":
-        fetch_text = urllib.request.urlopen(f"{address}/json/close/{target['id']}", timeout=SECONDS).read()
-        print(f"seen: {fetch_text.decode()}")
+        with urllib.request.urlopen(f"{address}/json/close/{target['id']}", timeout=SECONDS) as closed:
+            print(f"seen: {closed.read().decode()}")
     return 0
 
 

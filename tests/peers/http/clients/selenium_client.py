@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import json
 import sys
@@ -9,7 +10,7 @@ import time
 from typing import Any
 
 from selenium import webdriver
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
 
 SECONDS = 10
 FLAGS = (
@@ -32,10 +33,14 @@ def by_bidi(driver: Any) -> None:
 def by_cdp(driver: Any) -> None:
     """The browser's version comes over the WebSocket `se:cdp`."""
     url = driver.capabilities["se:cdp"]
-    with connect(url, open_timeout=SECONDS) as socket:
-        socket.send(json.dumps({"id": 1, "method": "Browser.getVersion"}))
-        answer = json.loads(socket.recv(timeout=SECONDS))
-    print(f"seen: {url} says {answer['result']['product']}")
+    print(f"seen: {url} says {asyncio.run(product(url))}")
+
+
+async def product(url: str) -> str:
+    """Ask the browser what it is."""
+    async with asyncio.timeout(SECONDS), connect(url) as socket:
+        await socket.send(json.dumps({"id": 1, "method": "Browser.getVersion"}))
+        return str(json.loads(await socket.recv())["result"]["product"])
 
 
 def main() -> int:
