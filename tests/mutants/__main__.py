@@ -1,4 +1,4 @@
-"""Runs the mutants, two at a time, each in a copy of the tree: `python -m tests.mutants [--no-baseline] [WORD …]`.
+"""Runs the mutants, two at a time, in copies of the tree: `python -m tests.mutants [--no-baseline] [WORD …]`.
 
 First the tests of all of them must pass without any fault, unless that is known (`--no-baseline`, behind `make test`).
 Then those of each must fail with its fault. Words pick mutants by row, or by how their names begin. The exit status is 0 if every one was
@@ -8,11 +8,14 @@ noticed.
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.mutants.codecs import CODEC_MUTANTS
@@ -33,6 +36,7 @@ EVERY = (
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("alg", "plugins", "tests", "fixtures", "pyproject.toml", "README.md")
+AT_A_TIME = 2
 TIMEOUT = 300.0
 """Seconds for one run of pytest."""
 
@@ -69,7 +73,7 @@ def apply(mutant: Mutant, root: Path) -> None:
 
 def pytest(root: Path, arguments: tuple[str, ...]) -> tuple[int, str]:
     """Run tests of that tree; return the exit status and the last line."""
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}"}
     options = ("-q", "-x", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--no-header", "--tb=no")
     done = subprocess.run(  # noqa: PLW1510 - the status is what we want
         [sys.executable, "-m", "pytest", *options, *arguments],
@@ -83,25 +87,55 @@ def pytest(root: Path, arguments: tuple[str, ...]) -> tuple[int, str]:
     return done.returncode, lines[-1] if lines else "no output"
 
 
-def survives(mutant: Mutant | None, tests: tuple[str, ...]) -> tuple[int, str]:
-    """Run tests in a fresh copy, with a fault or without."""
-    with tempfile.TemporaryDirectory(prefix="alg-mutant-") as folder:
-        root = Path(folder)
-        copy_tree(root)
-        if mutant:
+class Trees:
+    """Copies of the tree, one for each that runs at a time; what was compiled of one is used again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._free: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for number in range(AT_A_TIME):
+            copy_tree(folder / str(number))
+            self._free.put(folder / str(number))
+
+    def survives(self, mutant: Mutant | None, tests: tuple[str, ...]) -> tuple[int, str]:
+        """Run tests in a copy, with a fault or without."""
+        root = self._free.get()
+        try:
+            if mutant is None:
+                return pytest(root, tests)
+            with self._faulty(mutant, root):
+                return pytest(root, tests)
+        finally:
+            self._free.put(root)
+
+    @contextmanager
+    def _faulty(self, mutant: Mutant, root: Path) -> Iterator[None]:
+        """Put a fault into a tree, and take it out again. What was compiled is told from the source by its time and size,
+        which is not enough here."""
+        path = root / mutant.path
+        sound = path.read_bytes()
+        try:
             apply(mutant, root)
-        return pytest(root, tests)
+            forget(path)
+            yield
+        finally:
+            path.write_bytes(sound)
+            forget(path)
+
+    def check(self, mutant: Mutant) -> str:
+        """What is wrong with a mutant, or nothing."""
+        try:
+            status, words = self.survives(mutant, mutant.tests)
+        except (ValueError, SyntaxError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        if status == FAILED:
+            return ""
+        return "it was not noticed" if status == PASSED else f"nothing was tested: {words}"
 
 
-def check(mutant: Mutant) -> str:
-    """What is wrong with a mutant, or nothing."""
-    try:
-        status, words = survives(mutant, mutant.tests)
-    except (ValueError, SyntaxError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if status == FAILED:
-        return ""
-    return "it was not noticed" if status == PASSED else f"nothing was tested: {words}"
+def forget(path: Path) -> None:
+    """Drop what was compiled of a file."""
+    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+        compiled.unlink()
 
 
 def main(words: list[str]) -> int:
@@ -110,9 +144,13 @@ def main(words: list[str]) -> int:
     chosen = [
         each for each in EVERY if not words or any(word == each.row or each.name.startswith(word) for word in words)
     ]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        baseline = {each.tests: pool.submit(survives, None, each.tests) for each in chosen if not known}
-        results = [(each, pool.submit(check, each)) for each in chosen]
+    with (
+        tempfile.TemporaryDirectory(prefix="alg-mutants-") as folder,
+        ThreadPoolExecutor(max_workers=AT_A_TIME) as pool,
+    ):
+        trees = Trees(Path(folder))
+        baseline = {each.tests: pool.submit(trees.survives, None, each.tests) for each in chosen if not known}
+        results = [(each, pool.submit(trees.check, each)) for each in chosen]
         sound = {tests: future.result() for tests, future in baseline.items()}
         failed = 0
         for mutant, future in results:

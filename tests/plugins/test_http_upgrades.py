@@ -114,6 +114,7 @@ def test_other_upgrades_are_not_passed_on(fields: tuple[bytes, ...]) -> None:
     assert book.reasons == ["not_offered"]
     book.server(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
     assert book.to_client.startswith(b"HTTP/1.1 502 ")
+    assert book.reasons[-1] == "fake_upgrade"
 
 
 ORIGIN = b"https://good.example"

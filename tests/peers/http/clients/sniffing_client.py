@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -19,7 +20,7 @@ def opened(library: Any, name: str, address: str) -> Any:
     if library.__version__[0] >= 8 and name == "elasticsearch":
         return kind(address, sniff_on_start=True, sniff_timeout=SECONDS, request_timeout=SECONDS, max_retries=0)
     # What a node says of itself has no scheme: these forget that of the first address, unless they are told.
-    secure = {"use_ssl": True} if address.startswith("https:") else {}
+    secure = {"use_ssl": True, "ca_certs": os.environ.get("SSL_CERT_FILE")} if address.startswith("https:") else {}
     return kind([address], sniff_on_start=True, sniff_timeout=SECONDS, timeout=SECONDS, max_retries=0, **secure)
 
 
