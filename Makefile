@@ -7,7 +7,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint peers mutants bench clean
+PEERS := peers-ftp peers-tls peers-mitm peers-http peers-ws
+
+.PHONY: demo test lint peers $(PEERS) mutants bench clean
 
 # uv where it is there (seconds), else venv and pip (a minute).
 $(READY): pyproject.toml constraints.txt
@@ -35,21 +37,36 @@ lint: $(READY)
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants
 
+# Installed one after the other, run two at a time: they wait more than they work, and each has namespaces of its own.
 peers: $(READY)
 	$(BIN)/python -m tests.peers --install
+	$(BIN)/python -m tests.peers.extras --install
+	$(BIN)/python -m tests.peers.mitm --install
+	$(BIN)/python -m tests.peers.http --install
+	$(BIN)/python -m tests.peers.ws --install
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target $(PEERS)
+
+peers-ftp:
 	$(BIN)/python -m tests.peers
 	$(BIN)/python -m tests.peers.odd
 	$(BIN)/python -m tests.peers.big
 	$(BIN)/python -m tests.peers.mitm_big
+	$(BIN)/python -m tests.peers.extras
+
+peers-tls:
 	$(BIN)/python -m tests.peers.tls
 	$(BIN)/python -m tests.peers.tls --table cells
-	$(BIN)/python -m tests.peers.extras --install
-	$(BIN)/python -m tests.peers.extras
-	$(BIN)/python -m tests.peers.http --install
-	$(BIN)/python -m tests.peers.http --gateway direct
-	$(BIN)/python -m tests.peers.http --gateway tcp
-	$(BIN)/python -m tests.peers.mitm --install
+
+peers-mitm:
 	$(BIN)/python -m tests.peers.mitm
+
+peers-http:
+	$(BIN)/python -m tests.peers.http
+
+peers-ws:
+	$(BIN)/python -m tests.peers.ws
+	$(BIN)/python -m tests.peers.ws.rfc6455
+	$(BIN)/python -m tests.peers.ws.rfc6455 --gateway frames
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench --install

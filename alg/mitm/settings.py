@@ -126,7 +126,7 @@ def well_known_ports(registry: Registry) -> dict[int, str]:
     ports: dict[int, str] = {}
     for name in registry.names():
         plugin = registry.find(name)
-        if _needs_sharing(plugin):
+        if plugin.http is StreamPlugin.http and _needs_sharing(plugin):
             continue
         if plugin.default_port is not None and name == plugin.name:
             ports.setdefault(plugin.default_port, name)

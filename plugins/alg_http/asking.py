@@ -15,8 +15,8 @@ from alg_http.fields import asking_for_plain, of_rewritten, request_fields
 from alg_http.framing import Body, framing_headers, pass_body, read_body, request_body
 from alg_http.handshake import Offer
 from alg_http.heads import Header, Request, end_to_end, lowered, tokens, without
-from alg_http.mapping import Ends, body_kind, coding_of
-from alg_http.origins import Origin, origin_of, own_origin, parse_authority
+from alg_http.mapping import body_kind, coding_of, ends_of
+from alg_http.origins import Origin, own_origin, parse_authority
 from alg_http.rules import Part, Rule, matching
 from alg_http.websocket import own_offer, reads_frames
 
@@ -47,7 +47,7 @@ class Asking:
         except PolicyError as error:
             self._refuse(request, body, error)
             return None
-        ends = Ends(outside, origin_of(flow.server), flow.server.peer, flow.client.local.address)
+        ends = ends_of(config, outside, flow.client, flow.server)
         kept = replace(request, headers=end_to_end(request.headers))
         fields = request_fields(kept, ends, connection.mapper, config, flow.client.peer.address)
         rule = matching(config.rules_for(Part.RESPONSE), admission.path_of(request.target))

@@ -15,7 +15,9 @@ class HostHeader(enum.Enum):
     """What a server is told in `Host`."""
 
     REWRITE = "rewrite"
-    """The server's own name or address: what it says of itself is mapped back."""
+    """The server's own name or address, as the route has it: what it says of itself is mapped back."""
+    ADDRESS = "address"
+    """The server's address, even where the route has its name: Chromium refuses names, so the profile `cdp` implies it."""
     PASS = "pass"  # noqa: S105 - no password
     """What the client said."""
 
@@ -97,6 +99,17 @@ class HttpConfig:
                 Endpoint.parse(address, 0)
             except ProtocolError as error:
                 raise ConfigError(f"hosts.{name}: {error}") from None
+
+    @property
+    def keeps_host(self) -> bool:
+        """Whether a server is told what the client calls it."""
+        return self.host_header is HostHeader.PASS
+
+    @property
+    def names_address(self) -> bool:
+        """Whether a server is called by its address, whatever its name."""
+        by_profile = Profile.CDP in self.profiles and self.host_header is HostHeader.REWRITE
+        return by_profile or self.host_header is HostHeader.ADDRESS
 
     def address_of(self, name: str) -> Address | None:
         """The address of a host inside, by its name in lower case."""

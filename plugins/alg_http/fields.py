@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from alg.plugin import Address
-from alg_http.config import Forwarded, HostHeader, HttpConfig
+from alg_http.config import Forwarded, HttpConfig
 from alg_http.heads import Header, Request, Response, without
 from alg_http.mapping import Ends, Mapper
 from alg_http.places import Place, find_places
@@ -34,11 +34,11 @@ _CONDITIONS = frozenset((b"range", b"if-range", b"accept-encoding"))
 
 def request_fields(request: Request, ends: Ends, mapper: Mapper, config: HttpConfig, client: Address) -> list[Header]:
     """The fields of a request as the server shall see them; `request` has no hop-by-hop fields any more."""
-    host = ends.inside.authority if config.host_header is HostHeader.REWRITE else ends.outside.authority
+    host = ends.outside.authority if config.keeps_host else ends.inside.authority
     fields: list[Header] = [(b"Host", host)]
     for name, value in request.headers:
         lower = name.lower()
-        if lower in _INWARD and config.host_header is HostHeader.REWRITE:
+        if lower in _INWARD and not config.keeps_host:
             fields.append((name, mapper.value_inward(value, ends)))
         elif lower != b"host" and (lower not in _FORWARDED or config.forwarded is Forwarded.PASS):
             fields.append((name, value))
@@ -100,5 +100,5 @@ def _cookie(value: bytes, ends: Ends) -> bytes:
     if match is None:
         return value
     domain = match[1].lower().lstrip(b".").decode("latin-1")
-    covers = ends.inside.host == domain or ends.inside.host.endswith("." + domain)
+    covers = any(host == domain or host.endswith("." + domain) for host in (ends.inside.host, ends.name or ""))
     return value[: match.start()] + value[match.end() :] if covers and domain else value

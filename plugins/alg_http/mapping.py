@@ -8,11 +8,11 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from alg.plugin import Address, BindError, Endpoint, PolicyError, ProtocolError, Side, Ways
+from alg.plugin import Address, BindError, Endpoint, Leg, PolicyError, ProtocolError, Side, Ways
 from alg_http.config import HttpConfig
 from alg_http.heads import Header, tokens, values
 from alg_http.json_text import json_places
-from alg_http.origins import Origin
+from alg_http.origins import Origin, origin_of
 from alg_http.places import Place, find_places, replace
 from alg_http.rules import Rule
 from alg_http.xml_text import xml_places
@@ -32,6 +32,14 @@ class Ends:
     server: Endpoint
     local: Address
     """Our address toward the client."""
+    name: str | None = None
+    """The server's name, if it has one, in lower case."""
+
+
+def ends_of(config: HttpConfig, outside: Origin, client: Leg, server: Leg) -> Ends:
+    """The ends of an exchange between these legs, of whose client we know what it calls us."""
+    inside = origin_of(server, by_address=config.names_address)
+    return Ends(outside, inside, server.peer, client.local.address, server.name.lower() if server.name else None)
 
 
 class Mapper:
@@ -67,10 +75,12 @@ class Mapper:
 
     def _locate(self, host: str, ends: Ends) -> tuple[Address, str | None] | None:
         """Where a host is that the server names, and the name to ask for there; None: it is not known to be inside."""
-        if host == ends.inside.host or host in _HERE:
+        if host in _HERE or host == ends.name:
             # What the server calls its own loopback is, seen from here, the server.
-            return ends.server.address, ends.inside.host if _address(ends.inside.host) is None else None
+            return ends.server.address, ends.name
         address = _address(host)
+        if address == ends.server.address:
+            return address, ends.name
         if address is not None:
             return (ends.server.address if address.is_loopback or address.is_unspecified else address), None
         known = self._config.address_of(host)

@@ -70,9 +70,10 @@ def parse_authority(text: bytes, *, secure: bool) -> Origin:
     return Origin(match[2].decode("ascii").lower().rstrip("."), port, secure)
 
 
-def origin_of(leg: Leg) -> Origin:
-    """The server of a leg, by the name that it was given, else by its address."""
-    return Origin((leg.name or str(leg.peer.address)).lower(), leg.peer.port, leg.secure)
+def origin_of(leg: Leg, *, by_address: bool = False) -> Origin:
+    """The server of a leg, by the name that it was given, else (or with `by_address`) by its address."""
+    name = None if by_address else leg.name
+    return Origin((name or str(leg.peer.address)).lower(), leg.peer.port, leg.secure)
 
 
 def own_origin(leg: Leg) -> Origin:

@@ -26,7 +26,7 @@ class Profile(enum.Enum):
     """WebHDFS: a name node sends clients to data nodes, in `Location` or, on demand, in JSON."""
 
 
-_WEBDRIVER = ("webSocketUrl", "se:cdp", "se:vnc", "se:bidi", "se:gridWebSocketUrl", "debuggerAddress")
+_WEBDRIVER = ("webSocketUrl", "se:cdp", "se:vnc", "se:bidi")
 _ONVIF = ("XAddr", "XAddrs", "Uri", "Address")
 
 PROFILES: Mapping[Profile, tuple[Rule, ...]] = MappingProxyType(

@@ -11,8 +11,8 @@ from alg_http import admission, handshake, refusals
 from alg_http.config import HttpConfig
 from alg_http.fields import asking_for_plain, of_rewritten, request_fields, response_fields
 from alg_http.heads import Request, Response, lowered, without
-from alg_http.mapping import Ends, Mapper, body_kind
-from alg_http.origins import origin_of, own_origin, parse_authority
+from alg_http.mapping import Mapper, body_kind, ends_of
+from alg_http.origins import own_origin, parse_authority
 from alg_http.rules import Part, matching
 
 _UPGRADES = frozenset((b"upgrade", b"http2-settings"))
@@ -28,7 +28,7 @@ class WebExchange(HttpExchange):
         self._mapper = Mapper(config, ways)
         self._asked = Request(b"GET", b"/", b"1.1")
         self._offer: handshake.Offer | None = None
-        self._ends = Ends(own_origin(client), origin_of(server), server.peer, client.local.address)
+        self._ends = ends_of(config, own_origin(client), client, server)
         self._by_server = False
 
     def request(self, request: HttpRequest) -> HttpRequest:

@@ -180,6 +180,17 @@ def test_a_named_server_is_told_its_name() -> None:
     assert expectation.server.name == "web.inside"  # type: ignore[union-attr]
 
 
+def test_a_server_that_wants_no_name() -> None:
+    """Chromium refuses names in `Host`; it is called by its address, and its name is known all the same."""
+    book = talk(HttpConfig(profiles=(Profile.CDP,)), upstream_name="chrome.inside")
+    said = b'{"webSocketDebuggerUrl":["ws://10.77.2.2:8080/a","ws://chrome.inside:8080/b","ws://10.77.2.2:9/c"]}'
+    assert asked(book, b"/json", answer(said)) == (
+        b'{"webSocketDebuggerUrl":["ws://gw:8080/a","ws://gw:8080/b","ws://10.77.2.2:9/c"]}'
+    )
+    assert b"\r\nHost: 10.77.2.2:8080\r\n" in book.to_server
+    assert book.reasons == ["low_port"]
+
+
 @pytest.mark.parametrize(
     ("cookie", "mapped"),
     [

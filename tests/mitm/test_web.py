@@ -1,0 +1,271 @@
+"""HTTP and WebSocket in mitmproxy: its hooks ask the same plugin; what a server names elsewhere gets a reverse proxy of
+mitmproxy's own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alg.plugin import Connect, Endpoint, HttpExchange, HttpRequest, HttpResponse, Leg, Side, StreamPlugin, Ways
+from tests.mitm.conftest import Run
+from tests.mitm.rig import Mitm, Peer, proxying
+
+REVERSE = "reverse:http://127.0.0.1:{port}@127.0.0.1:0"
+HTTP = {"alg_plugins": ["*=http"]}
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+
+
+@pytest.fixture
+def cdp(tmp_path: Path) -> dict[str, object]:
+    """Options with the profile for DevTools, and nothing allowed on `/secret`."""
+    config = tmp_path / "alg.toml"
+    config.write_text('[http.options]\nprofiles = ["cdp"]\nallowed_paths = ["/json*", "/ws", "/"]\n', "utf-8")
+    return {**HTTP, "alg_config": str(config)}
+
+
+async def head_of(peer: Peer) -> bytes:
+    """A head, up to its empty line."""
+    lines = [await peer.line()]
+    while lines[-1] not in (b"\r\n", b""):
+        lines.append(await peer.line())
+    return b"".join(lines)
+
+
+async def asked(mitm: Mitm, client: Peer, path: bytes, answer: bytes, *fields: bytes) -> tuple[bytes, bytes]:
+    """Ask; return what the server was asked, and the head that comes back."""
+    more = b"".join(field + b"\r\n" for field in fields)
+    client.say(b"GET %s HTTP/1.1\r\nHost: gw\r\n%s\r\n" % (path, more))
+    server = await mitm.server.accept()
+    question = await head_of(server)
+    server.say(answer)
+    return question, await head_of(client)
+
+
+def json(body: bytes) -> bytes:
+    """An answer in JSON."""
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_the_servers_own_address(run: Run, cdp: dict[str, object]) -> None:
+    """Becomes the one that the client reached; what else the server names gets a listener, for that client alone."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=cdp) as mitm:
+            client, other = await mitm.connect(), await mitm.listen()
+            own = mitm.server.port
+            body = b'{"webSocketDebuggerUrl":["ws://127.0.0.1:%d/a","ws://localhost:%d/b"]}' % (own, other.port)
+            question, head = await asked(mitm, client, b"/json/version", json(body), b"X-Forwarded-For: 192.0.2.1")
+            assert b"\r\nHost: 127.0.0.1:%d\r\n" % own in question
+            assert b"accept-encoding: identity" in question.lower()
+            assert b"192.0.2.1" not in question
+            length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+            told = (await client.reader.readexactly(length)).decode()
+            (listener,) = mitm.gateway.web.shared.leases
+            assert listener.endpoint is not None
+            port = listener.endpoint.port
+            assert told == f'{{"webSocketDebuggerUrl":["ws://127.0.0.1:{mitm.ports[0]}/a","ws://127.0.0.1:{port}/b"]}}'
+            assert mitm.gateway.records[-1] == "rewrite"
+            through = await mitm.connect(port)
+            through.say(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
+            server = await other.accept()
+            assert b"\r\nHost: 127.0.0.1:%d\r\n" % other.port in await head_of(server)
+            server.say(
+                b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/c\r\nContent-Length: 0\r\n\r\n" % other.port
+            )
+            assert b"\r\nLocation: http://127.0.0.1:%d/c\r\n" % port in await head_of(through)
+            stranger = await mitm.connect(port, source="127.0.0.9")
+            assert await stranger.until_cut() == b""
+            await mitm.until("wrong_peer")
+            mitm.gateway.web.close()
+            assert not len(mitm.gateway.web.shared.leases)
+
+    run(talk())
+
+
+def test_rules_hold(run: Run, cdp: dict[str, object]) -> None:
+    """What a rule refuses is answered by us, and the server hears nothing."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=cdp) as mitm:
+            client = await mitm.connect()
+            client.say(b"GET /secret HTTP/1.1\r\nHost: gw\r\n\r\n")
+            assert (await client.line()).startswith(b"HTTP/1.1 403 ")
+            assert "path_refused" in mitm.gateway.records
+
+    run(talk())
+
+
+@pytest.mark.parametrize("true", [True, False])
+def test_upgrades(run: Run, cdp: dict[str, object], *, true: bool) -> None:
+    """A true answer opens a WebSocket; a fake one is 502, and no frames follow."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=cdp) as mitm:
+            client = await mitm.connect()
+            accept = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" if true else b"AAAAAAAAAAAAAAAAAAAAAAAAAAA="
+            answer = (
+                b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
+                % accept
+            )
+            fields = (
+                b"Connection: Upgrade",
+                b"Upgrade: websocket",
+                b"Sec-WebSocket-Version: 13",
+                b"Sec-WebSocket-Key: " + KEY,
+            )
+            _, head = await asked(mitm, client, b"/ws", answer, *fields)
+            assert head.startswith(b"HTTP/1.1 101 " if true else b"HTTP/1.1 502 ")
+            assert ("fake_upgrade" in mitm.gateway.records) != true
+            if true:
+                client.say(b"\x88\x80\0\0\0\0")
+
+    run(talk())
+
+
+def test_elsewhere_nothing_is_touched(run: Run, cdp: dict[str, object]) -> None:
+    """Through a proxy that is asked, clients reach what a server names anyway; and a port that nobody named is left alone."""
+
+    async def talk() -> None:
+        async with proxying("regular@127.0.0.1:0", options=cdp) as mitm:
+            client = await mitm.connect()
+            port = mitm.server.port
+            client.say(b"GET http://127.0.0.1:%d/secret HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % (port, port))
+            server = await mitm.server.accept()
+            await head_of(server)
+            server.say(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % port)
+            assert b"\r\nLocation: http://127.0.0.1:%d/\r\n" % port in await head_of(client)
+        async with proxying(REVERSE, options={"alg_plugins": ["1=http"]}) as mitm:
+            client = await mitm.connect()
+            own = mitm.server.port
+            answer = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % own
+            _, head = await asked(mitm, client, b"/", answer)
+            assert b"\r\nLocation: http://127.0.0.1:%d/\r\n" % own in head
+
+    run(talk())
+
+
+class OddPlugin(StreamPlugin[None]):
+    """For HTTP; fails where the path says so."""
+
+    name = "odd"
+
+    def http(self, client: Leg, server: Leg, ways: Ways) -> HttpExchange:
+        """One exchange."""
+        return OddExchange(ways)
+
+
+class OddExchange(HttpExchange):
+    """Fails at what the path names."""
+
+    def __init__(self, ways: Ways) -> None:
+        self.ways = ways
+        self.path = b""
+
+    def request(self, request: HttpRequest) -> HttpRequest:
+        """It may fail here."""
+        self.path = request.target
+        if self.path == b"/request":
+            raise ZeroDivisionError("a defect")
+        return HttpRequest(request.method, request.target, request.headers, b"other" if request.body else b"")
+
+    async def response(self, response: HttpResponse) -> HttpResponse:
+        """Or here, or ask for what cannot be had."""
+        if self.path == b"/response":
+            raise ZeroDivisionError("a defect")
+        if self.path == b"/third":
+            target = Endpoint.parse("192.0.2.1", 4000)
+            await self.ways.expect(target, tls=False, name=None, opaque=True, announced_by="a test")
+        return response
+
+    async def message(self, side: Side, text: bytes) -> bytes:
+        """Upper case from clients; from servers it fails."""
+        if side is Side.SERVER:
+            raise ZeroDivisionError("a defect")
+        return text.upper()
+
+    def status(self, error: Exception) -> int:
+        """Always the same."""
+        return 599
+
+
+ODD = {"alg_plugins": [f"*={__name__}:OddPlugin"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [(b"/request", "plugin_failed"), (b"/response", "plugin_failed"), (b"/third", "third_party_address")],
+)
+def test_what_fails_does_not_pass(run: Run, path: bytes, reason: str) -> None:
+    """The client is told so; the answer stays where it is."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=ODD) as mitm:
+            client = await mitm.connect()
+            client.say(b"GET %s HTTP/1.1\r\nHost: gw\r\n\r\n" % path)
+            if path != b"/request":
+                server = await mitm.server.accept()
+                await head_of(server)
+                server.say(json(b"secret"))
+            head = await head_of(client)
+            assert head.startswith(b"HTTP/1.1 599 ")
+            body = await client.reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            assert body == reason.encode() + b"\n"
+            assert reason in mitm.gateway.records
+
+    run(talk())
+
+
+def test_bodies_and_messages(run: Run) -> None:
+    """What the plugin makes of them is what the other side gets; a message that it fails at is dropped."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=ODD) as mitm:
+            client = await mitm.connect()
+            client.say(b"POST / HTTP/1.1\r\nHost: gw\r\nContent-Length: 4\r\n\r\nsome")
+            server = await mitm.server.accept()
+            assert b"ontent-length: 5\r\n" in (await head_of(server)).lower()
+            await server.hear(b"other")
+            server.say(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await head_of(client)
+            fields = (
+                b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY
+            )
+            client.say(b"GET /ws HTTP/1.1\r\nHost: gw\r\n%s\r\n\r\n" % fields)
+            await head_of(server)
+            server.say(
+                b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+            )
+            await head_of(client)
+            client.say(b"\x81\x82\0\0\0\0hi")
+            first = await server.reader.readexactly(8)
+            assert bytes(byte ^ mask for byte, mask in zip(first[6:], first[2:4], strict=True)) == b"HI"
+            server.say(b"\x81\x05never\x89\x01p")
+            await client.hear(b"\x89\x01p")
+            assert "plugin_failed" in mitm.gateway.records
+            client.say(b"\x88\x80\0\0\0\0")
+
+    run(talk())
+
+
+def test_the_way_to_a_listener(run: Run) -> None:
+    """`Connect` says where one leads."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=ODD) as mitm:
+            shared = mitm.gateway.web.shared
+            treatment = mitm.gateway.services.settings.treatment(1)
+            assert treatment is not None
+            client, server = (
+                Leg(Endpoint.parse("127.0.0.1", port), Endpoint.parse("127.0.0.1", port + 1)) for port in (5000, 6000)
+            )
+            target = Connect(Endpoint.parse("127.0.0.1", 7000), tls=True)
+            endpoint = shared.expect(treatment, client, server, target, opaque=True, lifetime=0.05)
+            assert endpoint == shared.expect(treatment, client, server, target, opaque=True, lifetime=0.05)
+            assert shared.leases.target_of(endpoint) == target
+            await mitm.until("lease_expired")
+            assert not len(shared.leases)
+
+    run(talk())
