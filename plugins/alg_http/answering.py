@@ -104,9 +104,9 @@ class Answering:
 
     async def _tunnel(self, stream: Stream, exchange: Exchange, response: Response) -> None:
         """CONNECT was allowed by the operator and by the server: what follows is nobody's business."""
+        if self._connection.client.buffered:
+            raise ProtocolError("the client says more before the server has agreed", reason="bytes_before_upgrade")
         sent = await self.outward(response, exchange)
         stream.send(replace(sent, headers=without(sent.headers, _LENGTH)).to_bytes())
         exchange.answered = True
-        if self._connection.client.buffered and not exchange.uploaded:
-            raise ProtocolError("the client says more before the server has agreed", reason="bytes_before_upgrade")
         self._connection.flow.splice()

@@ -108,7 +108,7 @@ async def _pass_chunk(stream: Stream, size: int) -> None:
 
 
 async def read_body(stream: Stream, body: Body, limit: int) -> bytes:
-    """Read a body whole; trailers are dropped.
+    """Read a body whole, which is not empty; trailers are dropped.
 
     Raises:
         ProtocolError: it is longer than `limit` (`body_too_long`), malformed, or cut off.
@@ -121,7 +121,7 @@ async def read_body(stream: Stream, body: Body, limit: int) -> bytes:
         while piece := await stream.read_some():
             _check_length(stream, len(data) + len(piece), limit)
             data += piece
-    elif body.framing is Framing.CHUNKED:
+    else:
         while size := await _chunk_size(stream):
             _check_length(stream, len(data) + size, limit)
             data += await stream.read_exactly(size)

@@ -210,8 +210,6 @@ def _check_framing(headers: Sequence[Header], version: bytes, side: str) -> None
     lengths, codings = values(headers, b"content-length"), values(headers, b"transfer-encoding")
     if lengths and codings:
         raise ProtocolError(f"the {side} sent Content-Length and Transfer-Encoding", reason="two_lengths")
-    if len(lengths) > 1:
-        raise ProtocolError(f"the {side} sent Content-Length twice", reason="two_lengths")
     if lengths and len(lengths[0]) > _LENGTH_DIGITS:
         raise ProtocolError(f"the {side} sent a Content-Length of {len(lengths[0])} digits", reason="bad_head")
     if codings and version == b"1.0":

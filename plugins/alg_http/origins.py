@@ -46,11 +46,6 @@ class Origin:
         clear = _CLEAR.get(like, like)
         return clear + "s" if self.secure else clear
 
-    @property
-    def serialized(self) -> bytes:
-        """As browsers write it in `Origin` (RFC 6454 section 6.1)."""
-        return self.url("http")
-
 
 def parse_authority(text: bytes, *, secure: bool) -> Origin:
     """Parse the value of `Host`, or the authority of an absolute target.

@@ -7,7 +7,6 @@ from alg.plugin import AlgError, BindError, ConnectError, PolicyError, TlsError
 _PHRASES = {
     400: b"Bad Request",
     403: b"Forbidden",
-    405: b"Method Not Allowed",
     408: b"Request Timeout",
     413: b"Content Too Large",
     414: b"URI Too Long",
@@ -32,7 +31,6 @@ _CLIENT = {
     "http2_not_offered": 505,
     "bad_version": 505,
     "request_rate": 429,
-    "connect_refused_here": 405,
     "websocket_version": 426,
     "foreign_host": 421,
 }
@@ -72,8 +70,6 @@ def refuse(status: int, reason: str, *, close: bool, head: bool = False) -> byte
     ]
     if status == 426:
         fields += [b"Upgrade: websocket", b"Sec-WebSocket-Version: 13"]
-    if status == 405:
-        fields.append(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
     if close or status == 426:
         fields.append(b"Connection: " + b", ".join([b"close"] * close + [b"upgrade"] * (status == 426)))
     lines = [b"HTTP/1.1 %d %s" % (status, _PHRASES[status]), *fields]

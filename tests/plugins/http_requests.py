@@ -115,6 +115,8 @@ AMBIGUOUS: dict[str, list[bytes]] = {
                 b"::1",
                 b"a,b",
                 b"[fe80::1%25lo]",
+                b"[1.2]",
+                b"[::1]x",
                 b"a\\b",
             )
         ),

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import TypeVar
 
 import pytest
+from alg_ftp import FtpConfig, FtpPlugin
 from alg_http import HttpConfig, HttpPlugin
 from alg_http.config import Forwarded
 from alg_http.rules import Part, Rule
@@ -20,6 +21,7 @@ from alg.plugin import (
     HttpRequest,
     HttpResponse,
     Leg,
+    Need,
     PolicyError,
     ProtocolError,
     Side,
@@ -163,3 +165,9 @@ def test_a_body_that_is_too_long() -> None:
     with pytest.raises(ProtocolError) as error:
         done(one.response(HttpResponse(200, (JSON,), b"[" * 11)))
     assert error.value.reason == "body_too_long"
+
+
+def test_who_speaks_for_http() -> None:
+    """This plugin does, and needs listeners that outlive a connection; other plugins do not."""
+    assert HttpPlugin(HttpConfig()).needs() == {Need.SHARED}
+    assert FtpPlugin(FtpConfig()).http(CLIENT, SERVER, Listeners()) is None

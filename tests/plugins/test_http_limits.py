@@ -155,16 +155,17 @@ def test_servers_that_break_off() -> None:
         told = book.to_client
         book.end(Side.SERVER)
         assert (book.to_client, book.reasons) == (told, ["truncated"])
-    book = talk()
-    book.client(get())
-    book.server(b"HTTP/1.1 200 OK\r\nContent-")
-    book.end(Side.SERVER)
-    assert book.to_client.startswith(b"HTTP/1.1 502 ")
+    for begun_head in (b"HTTP/1.1 200 OK\r\nContent-", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1"):
+        book = talk()
+        book.client(get())
+        book.server(begun_head)
+        book.end(Side.SERVER)
+        assert book.to_client.startswith(b"HTTP/1.1 502 ")
 
 
 def test_clients_that_break_off() -> None:
     """In a head, in a body, in a chunk."""
-    for said in (get()[:20], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhel"):
+    for said in (b"GET", get()[:20], get()[:16], get()[:-2], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhel"):
         book = talk()
         book.client(said)
         book.end(Side.CLIENT)
@@ -259,6 +260,11 @@ def test_connect() -> None:
     book.client(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
     book.server(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     assert not book.closed
+    book = talk(config)
+    book.client(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nearly")
+    book.server(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert book.reasons == ["bytes_before_upgrade"]
+    assert not book.to_server.endswith(b"early")
     book = talk(config)
     book.client(b"CONNECT a HTTP/1.1\r\nHost: a:1\r\n\r\n")
     assert book.reasons == ["bad_target"]

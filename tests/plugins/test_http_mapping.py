@@ -317,6 +317,19 @@ def test_bodies_without_a_length() -> None:
     assert book.closed
 
 
+def test_an_empty_body_is_no_json() -> None:
+    """Nor need it be: in chunks, and until the server ends; and so for requests."""
+    config = HttpConfig(profiles=(Profile.CDP,), rules=(Rule(json=("url",), part=Part.REQUEST),))
+    book = talk(config)
+    book.client(get(b"/json"))
+    book.server(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert body_of(book) == b""
+    book.client(
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    )
+    assert book.to_server.endswith(b"\r\nContent-Length: 0\r\n\r\n")
+
+
 def test_what_is_no_json_passes() -> None:
     """By its media type; an empty body, HEAD and 304 too, with a length that nobody can know left out."""
     book = talk(HttpConfig(profiles=(Profile.CDP,)))

@@ -224,6 +224,33 @@ def test_tiny_fragments_have_an_end() -> None:
     assert book.to_client[to_client + 2 :][:2] == (1008).to_bytes(2, "big")
 
 
+def test_frames_behind_the_101() -> None:
+    """What the server says in the same breath is read as all the rest: a good frame passes, a bad one is closed for."""
+    for frame, heard in ((b"\x81\x02hi", b"\x81\x02hi"), (b"\x83\x00", b"\x88")):
+        book = talk(HttpConfig(frames=Frames.READ))
+        book.client(UPGRADE + b"\r\n")
+        asked = len(book.to_server)
+        book.server(UPGRADED + b"\r\n" + frame)
+        assert book.to_client.partition(b"\r\n\r\n")[2].startswith(heard)
+        assert (book.to_server[asked:][:1] == b"\x88") == (heard == b"\x88")
+
+
+def test_nobody_is_told_twice() -> None:
+    """Who has had a close frame gets no other."""
+    book, to_client, to_server = opened()
+    book.client(masked(0x88, b"\x03\xe8"))
+    told = len(book.to_server)
+    book.server(b"\x83\x00")
+    assert book.to_client[to_client:][:1] == b"\x88"
+    assert (len(book.to_server), book.closed) == (told, True)
+    book, to_client, to_server = opened()
+    book.server(b"\x88\x02\x03\xe8")
+    told = len(book.to_client)
+    book.client(b"\x83\x00")
+    assert book.to_server[to_server:][:1] == b"\x88"
+    assert (len(book.to_client), book.closed) == (told, True)
+
+
 def test_a_closing_handshake_ends_it() -> None:
     """Both close frames pass, then the flow is over; a second close frame that never comes has a deadline."""
     book, to_client, _ = opened()
