@@ -11,7 +11,9 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pydantic
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -190,13 +192,23 @@ def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) 
     if not is_dataclass(config_type):
         raise ConfigError(f"options: plugin {plugin.name} is at fault: its config_type is no dataclass")
     checked = pydantic.dataclasses.dataclass(frozen=True, config=STRICT)(config_type)
-    known = [each.name for each in fields(config_type)]
     try:
         return TypeAdapter(checked).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        raise ConfigError("\n".join(explain_errors(error, lambda _: known, "options"))) from None
+        raise ConfigError("\n".join(explain_errors(error, partial(_known_options, config_type), "options"))) from None
     except ConfigError as error:  # from the dataclass itself
         raise ConfigError(f"options.{error}") from None
+
+
+def _known_options(config_type: type, location: tuple[int | str, ...]) -> list[str]:
+    """The options of a plugin's table, or of the table within it in which an unknown one was found."""
+    for part in location[:-1]:
+        if isinstance(part, str):
+            hint = get_type_hints(config_type).get(part)
+            config_type = next(
+                (each for each in (hint, *get_args(hint)) if isinstance(each, type) and is_dataclass(each)), config_type
+            )
+    return [each.name for each in fields(config_type)]
 
 
 def explain_errors(

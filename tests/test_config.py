@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from alg_ftp import FtpConfig, FtpPlugin
 from alg_ftp.config import Profile
+from alg_http import HttpConfig
+from alg_http.profiles import Profile as HttpProfile
 
 from alg.config import Overrides, load, plugin_config
 from alg.core.addresses import parse_address
@@ -18,6 +20,7 @@ from alg.core.plugin import StreamPlugin
 from alg.registry import Registry
 from alg.settings import Settings
 
+HTTP = "[routes.a]\nroute = 'http://127.0.0.1:8080@127.0.0.1:1'\n[routes.a.options]\n"
 ROUTE = '[routes.a]\nroute = "ftp://10.0.0.1:21@127.0.0.1:2121"\n'
 
 
@@ -139,6 +142,10 @@ def test_command_line_stands_above_the_file(tmp_path: Path) -> None:
         ("advertise_client = '010.0.0.1'\n" + ROUTE, "advertise_client: not a literal IP address: '010.0.0.1'"),
         (ROUTE + "x = 1\n", "routes.a.x: unknown key; known are client, options, route, server"),
         (ROUTE + "client = { prots = 1 }\n", "routes.a.client.prots: unknown key; did you mean ports?"),
+        (HTTP + "rules = [{ jsn = ['a'] }]\n", "routes.a.options.rules.0.jsn: unknown key; did you mean json?"),
+        (HTTP + "rules = [{ json = 'a' }]\n", "routes.a.options.rules.0.json: must be a list, not 'a'"),
+        (HTTP + "profile = ['cdp']\n", "routes.a.options.profile: unknown key; did you mean profiles?"),
+        (HTTP + "profiles = ['cpd']\n", "routes.a.options.profiles.0: must be 'cdp', 'selenium-bidi', 'onvif',"),
         (ROUTE + "client = { min_port = 65536 }\n", "routes.a.client.min_port: must be less than or equal to 65535"),
         (ROUTE + "client = { targets = ['10.0.0.1/8'] }\n", "routes.a.client.targets.0: 10.0.0.1/8 has host bits set"),
         ("[routes.times]\nroute = 'x'\nfoo = 1\n", "routes.times.foo: unknown key; known are client, options, route"),
@@ -219,3 +226,15 @@ def test_plugin_with_a_wrong_config_type() -> None:
 
     with pytest.raises(ConfigError, match="plugin wrong is at fault: its config_type is no dataclass"):
         plugin_config(WrongPlugin, {})
+
+
+def test_profiles_and_targets_of_the_command_line(tmp_path: Path) -> None:
+    """They stand above those of the file; a plugin without profiles says so."""
+    file = HTTP + "profiles = ['onvif']\n[routes.a.server]\ntargets = ['10.1.0.0/16']\n"
+    overrides = Overrides(profiles=("cdp", "webhdfs"), targets_server=(ip_network("10.2.0.0/16"),))
+    (made,) = loaded(tmp_path, file, overrides).routes
+    assert isinstance(made.config, HttpConfig)
+    assert made.config.profiles == (HttpProfile.CDP, HttpProfile.WEBHDFS)
+    assert made.targets[Side.SERVER].networks == (ip_network("10.2.0.0/16"),)
+    with pytest.raises(ConfigError, match="plugin tcp has no profiles, but cdp is asked for"):
+        loaded(tmp_path, "[routes.a]\nroute = 'tcp://127.0.0.1:8080@1'\n", Overrides(profiles=("cdp",)))

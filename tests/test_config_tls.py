@@ -16,6 +16,7 @@ from alg.settings import AllowedUpstream, ClientTls, Route, ServerTls
 from tests import pki
 
 PIN = "ab" * 32
+HTTP = '[routes.a]\nroute = "http://h@1"\n'
 FTP, FTPS = '[routes.a]\nroute = "ftp://h@1"\n', '[routes.a]\nroute = "ftps://h@1"\n'
 
 
@@ -55,6 +56,10 @@ NEVER, CLIENT, REQUIRE, PASS = TlsPolicy.NEVER, TlsPolicy.CLIENT, TlsPolicy.REQU
         (FTP + 'client = { tls = { certificate = "mint", implicit = true } }', REQUIRE, True, "mint"),
         (FTPS + 'client = { tls = "mint" }', REQUIRE, True, "mint"),
         (FTPS + 'client = { tls = "never" }', NEVER, False, None),
+        # No command of HTTP starts TLS: where there is a certificate, there is TLS from the first byte.
+        (HTTP + 'client = { tls = "mint" }', REQUIRE, True, "mint"),
+        (HTTP + 'client = { tls = { certificate = "mint", implicit = false } }', CLIENT, False, "mint"),
+        (HTTP, NEVER, False, None),
         (FTPS + 'client = { tls = { certificate = "mint", implicit = false } }', CLIENT, False, "mint"),
     ],
 )
@@ -110,6 +115,9 @@ def test_further_keys(folder: Path) -> None:
         (FTP + "server = { tls = { verify = false } }", ServerTls(verify=False)),
         (FTP + "server = { tls = { resume = false } }", ServerTls(resume=False)),
         (FTPS + 'client = { tls = "never" }', ServerTls(implicit=True)),
+        (HTTP + 'server = { tls = "require" }', ServerTls(REQUIRE, implicit=True)),
+        (HTTP + 'server = { tls = { policy = "require", implicit = false } }', ServerTls(REQUIRE)),
+        (HTTP, ServerTls()),
         (FTPS + 'client = { tls = "mint" }\nserver = { tls = "never" }', ServerTls(NEVER)),
     ],
 )

@@ -165,7 +165,13 @@ def test_servers_that_break_off() -> None:
 
 def test_clients_that_break_off() -> None:
     """In a head, in a body, in a chunk."""
-    for said in (b"GET", get()[:20], get()[:16], get()[:-2], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhel"):
+    for said in (
+        b"GET",
+        get()[:20],
+        get()[:16],
+        get()[:-2],
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhel",
+    ):
         book = talk()
         book.client(said)
         book.end(Side.CLIENT)
