@@ -64,7 +64,7 @@ class SharingPlugin(UnreadPlugin):
     """It cannot do without."""
 
     name = "sharing"
-    default_port = 80
+    default_port = 8000
 
     def needs(self) -> frozenset[Need]:
         """Shared listeners."""

@@ -428,8 +428,8 @@ UNREAD_MUTANTS = (
         "mitm: who needs sharing stops it from starting",
         "F27",
         SETTINGS,
-        "        if _needs_sharing(plugin):\n            continue\n",
-        "",
+        "if plugin.http is StreamPlugin.http and _needs_sharing(plugin):",
+        "if False:",
         (MITM, "-k", "nobody_asked"),
     ),
 )
