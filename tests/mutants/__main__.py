@@ -28,10 +28,11 @@ from tests.mutants.relay import RELAY_MUTANTS
 from tests.mutants.table import MUTANTS, Mutant
 from tests.mutants.tls import TLS_MUTANTS
 from tests.mutants.unread import UNREAD_MUTANTS
+from tests.mutants.websocket import WEBSOCKET_MUTANTS
 
 EVERY = (
     *(*MUTANTS, *CORE_MUTANTS, *RELAY_MUTANTS, *TLS_MUTANTS, *FTPS_MUTANTS, *CODEC_MUTANTS, *CONFORMANCE_MUTANTS),
-    *(*HTTP_MUTANTS, *MITM_MUTANTS, *UNREAD_MUTANTS),
+    *(*HTTP_MUTANTS, *WEBSOCKET_MUTANTS, *MITM_MUTANTS, *UNREAD_MUTANTS),
 )
 
 ROOT = Path(__file__).parents[2]
