@@ -81,8 +81,9 @@ class HttpPlugin(StreamPlugin[HttpConfig]):
                 await socket.relay(stream)
                 return
             if not exchange.persistent:
-                while await stream.read_some():  # it has got its last answer, and may not know that yet
+                while await stream.read_some():  # it is getting its last answer, and may not know that yet
                     pass
+                return  # the answer lasts up to the server's end, not up to the client's
         self.flow.close()
 
     async def _next(self, stream: Stream, connection: Connection) -> Request | None:

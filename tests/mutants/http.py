@@ -13,8 +13,8 @@ SOCKET, ADMISSION, MAPPING, FIELDS = (
 PLUGIN, CONNECTION, REFUSALS, WEB = (
     f"plugins/alg_http/{name}.py" for name in ("plugin", "connection", "refusals", "web")
 )
-SMUGGLING, UPGRADES, LIMITS, MAPPED, WHOLE = (
-    f"tests/plugins/test_http_{name}.py" for name in ("smuggling", "upgrades", "limits", "mapping", "exchange")
+SMUGGLING, UPGRADES, LIMITS, MAPPED, WHOLE, ENDS = (
+    f"tests/plugins/test_http_{name}.py" for name in ("smuggling", "upgrades", "limits", "mapping", "exchange", "ends")
 )
 
 
@@ -291,5 +291,13 @@ HTTP_MUTANTS = (
         'headers, _CONDITIONS), (b"Accept-Encoding", b"identity")]',
         "headers, ())]",
         http("cdp"),
+    ),
+    Mutant(
+        "http end: an answer ends with its client",
+        "F42",
+        PLUGIN,
+        "return  # the answer lasts up to the server's end, not up to the client's",
+        "break",
+        (ENDS, "-k", "whole_answer"),
     ),
 )
