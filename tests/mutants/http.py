@@ -300,4 +300,12 @@ HTTP_MUTANTS = (
         "break",
         (ENDS, "-k", "whole_answer"),
     ),
+    Mutant(
+        "http end: an answer to nobody",
+        "T26",
+        PLUGIN,
+        "return self._by_server or isinstance(error, ConnectError | TlsError) or error.reason in _QUIET",
+        "return error.reason in _QUIET",
+        (ENDS, "-k", "told_nothing"),
+    ),
 )

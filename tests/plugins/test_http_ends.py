@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from alg.plugin import Side
-from tests.plugins.http_talk import get, talk
+from alg.testing import Playbook
+from tests.plugins.http_talk import answer, get, talk
 
 ENDLESS = b"HTTP/1.1 200 OK\r\n\r\nsome"
 """An answer that lasts until the server ends."""
@@ -24,3 +29,37 @@ def test_a_client_that_says_no_more_hears_the_whole_answer() -> None:
         assert book.to_client.endswith(b"\r\n\r\nsomemore")
         book.end(Side.SERVER)
         assert (book.closed, book.error, book.reasons) == (True, None, [])
+
+
+def _goes(book: Playbook) -> None:
+    book.lose(Side.SERVER)
+
+
+def _breaks_off(book: Playbook) -> None:
+    book.server(b"HTTP/1.1 2")
+    book.end(Side.SERVER)
+
+
+def _babbles(book: Playbook) -> None:
+    book.server(b"x" * 20000)
+
+
+def _answers_again(book: Playbook) -> None:
+    book.server(answer(b"for the next"))
+
+
+@pytest.mark.parametrize("fails", [_goes, _breaks_off, _babbles, _answers_again])
+def test_a_client_that_has_not_asked_is_told_nothing(fails: Callable[[Playbook], None]) -> None:
+    """T26: it would take that for the answer to its next request. Whoever has begun one is told."""
+    book = talk()
+    book.client(get())
+    book.server(answer(b"first"))
+    told = book.to_client
+    fails(book)
+    assert (book.closed, book.to_client) == (True, told)
+    book = talk()
+    book.client(get())
+    book.server(answer(b"first"))
+    book.client(b"GET /")
+    fails(book)
+    assert book.to_client.startswith(told + b"HTTP/1.1 502 ")
