@@ -180,7 +180,7 @@ class Gateway:
         error = connect_error(data.server.address, str(data.server.error))
         LOGGER.warning("alg: %s %s", error.reason, error)
         words = refusal_words(make_plugin(treatment.plugin, treatment.config), error)
-        compat.say(handler, data.client, words)
+        compat.say(handler, data.client, words or b"")
 
     def client_disconnected(self, client: Client) -> None:
         """A connection is over, in whatever way."""

@@ -46,12 +46,14 @@ class HttpPlugin(StreamPlugin[HttpConfig]):
         """The same for a host that parses HTTP itself."""
         return WebExchange(self.config, client, server, ways)
 
-    def refusal(self, error: AlgError) -> bytes:
-        """A status with the reason, or a close frame; nothing where the client is in the middle of an answer."""
+    def refusal(self, error: AlgError) -> bytes | None:
+        """A status with the reason, or a close frame; who is in the middle of an answer is cut off."""
         if self._socket is not None:
             return self._socket.last_words(error)
         exchange = self._connection.exchange if self._connection else None
-        if (exchange is not None and exchange.answered) or self._is_between(error):
+        if exchange is not None and exchange.answered:
+            return None
+        if self._is_between(error):
             return b""
         status = refusals.status_of(error, by_server=self._by_server)
         head = exchange is not None and exchange.request.method == b"HEAD"

@@ -308,4 +308,20 @@ HTTP_MUTANTS = (
         "return error.reason in _QUIET",
         (ENDS, "-k", "told_nothing"),
     ),
+    Mutant(
+        "http end: half an answer is one",
+        "T77",
+        PLUGIN,
+        "            return None\n        if self._is_between",
+        '            return b""\n        if self._is_between',
+        (ENDS, "-k", "broken_off"),
+    ),
+    Mutant(
+        "http end: the relay ends it orderly",
+        "T77",
+        "alg/relay/flow.py",
+        "if command.cut_off and not client.closed:",
+        "if False:",
+        ("tests/relay/test_truncated.py", "-k", "says_that_its_client"),
+    ),
 )

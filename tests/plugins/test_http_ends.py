@@ -63,3 +63,14 @@ def test_a_client_that_has_not_asked_is_told_nothing(fails: Callable[[Playbook],
     book.client(b"GET /")
     fails(book)
     assert book.to_client.startswith(told + b"HTTP/1.1 502 ")
+
+
+@pytest.mark.parametrize("rest", [b"", b"5", b"5\r\nmo", b"0\r\n", b"no size\r\n"])
+def test_an_answer_that_is_broken_off_does_not_look_complete(rest: bytes) -> None:
+    """To who speaks HTTP/1.0 the end of the connection is that of the answer, wherever between two chunks it comes."""
+    book = talk()
+    book.client(b"GET / HTTP/1.0\r\n\r\n")
+    book.server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n" + rest)
+    book.end(Side.SERVER)
+    assert Side.CLIENT in book.cut
+    assert book.to_client.partition(b"\r\n\r\n")[2] in (b"some", b"somemo")

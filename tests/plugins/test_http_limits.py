@@ -288,6 +288,7 @@ def test_statuses(error: AlgError, status: int) -> None:
 def test_a_client_that_cannot_be_served() -> None:
     """Before there is a session."""
     refused = HttpPlugin(HttpConfig()).refusal(BindError("full", reason="too_many_sessions"))
+    assert refused is not None
     assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert refused.endswith(b"\r\n\r\nService Unavailable: too_many_sessions\n")
 
