@@ -22,7 +22,7 @@ _FORWARDED = frozenset(
     )
 )
 _LINK = re.compile(rb"<([^<>]*)>")
-_REFRESH = re.compile(rb"[0-9.]*[ \t]*[;,][ \t]*(?:[Uu][Rr][Ll][ \t]*=[ \t]*)?[\"']?([^\"']*)[\"']?")
+_REFRESH = re.compile(rb"[0-9.]*+[ \t]*+[;,][ \t]*+(?:[Uu][Rr][Ll][ \t]*+=[ \t]*+)?+[\"']?+([^\"']*+)[\"']?+")
 _DOMAIN = re.compile(rb";[ \t]*[Dd][Oo][Mm][Aa][Ii][Nn][ \t]*=[ \t]*([^; \t]*)[ \t]*")
 
 # Of what is rewritten, no part can be fetched, and no digest is right (RFC 9110 section 14, RFC 9530).

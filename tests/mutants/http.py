@@ -324,4 +324,12 @@ HTTP_MUTANTS = (
         "if False:",
         ("tests/relay/test_truncated.py", "-k", "says_that_its_client"),
     ),
+    Mutant(
+        "http limit: a field that is gone through again and again",
+        "T93",
+        FIELDS,
+        'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*+(',
+        'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*(',
+        (LIMITS, "-k", "only_look_like"),
+    ),
 )
