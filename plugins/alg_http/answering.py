@@ -40,7 +40,8 @@ class Answering:
         if exchange.informed > _INFORMATION:
             raise ProtocolError(f"the server sent more than {_INFORMATION} answers like 100", reason="bad_response")
         if exchange.request.version == b"1.1":
-            stream.send((await self.outward(response, exchange)).to_bytes())
+            sent = await self.outward(response, exchange)
+            stream.send(replace(sent, headers=without(sent.headers, _LENGTH)).to_bytes())
 
     async def answer(self, stream: Stream, exchange: Exchange, response: Response) -> bool:
         """Send the answer on; return whether another may follow on this connection."""
@@ -81,7 +82,7 @@ class Answering:
     def _begin(self, stream: Stream, exchange: Exchange, sent: Response, body: Body, *, lasts: bool) -> None:
         exchange.answered = True
         fields = list(sent.headers)
-        if body.framing is not Framing.NONE:
+        if body.framing is not Framing.NONE or sent.status == 204:  # of HEAD and 304 it is that of another answer
             fields = list(without(fields, _LENGTH))
             if body.framing is not Framing.CHUNKED or exchange.request.version == b"1.1":
                 fields += framing_headers(body)
@@ -107,6 +108,4 @@ class Answering:
         sent = await self.outward(response, exchange)
         stream.send(replace(sent, headers=without(sent.headers, _LENGTH)).to_bytes())
         exchange.answered = True
-        if self._connection.client.buffered and not exchange.uploaded:
-            raise ProtocolError("the client says more before the server has agreed", reason="bytes_before_upgrade")
         self._connection.flow.splice()

@@ -332,4 +332,28 @@ HTTP_MUTANTS = (
         'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*(',
         (LIMITS, "-k", "only_look_like"),
     ),
+    Mutant(
+        "http framing: CONNECT with a body",
+        "T26",
+        ASKING,
+        'if request.method == b"CONNECT" and not body.is_empty:',
+        "if False:",
+        (SMUGGLING, "-k", "connect_has_no_body"),
+    ),
+    Mutant(
+        "http framing: a length of nothing",
+        "T26",
+        ANSWERING,
+        "if body.framing is not Framing.NONE or sent.status == 204:",
+        "if body.framing is not Framing.NONE:",
+        (SMUGGLING, "-k", "have_no_length"),
+    ),
+    Mutant(
+        "http framing: a length of information",
+        "T26",
+        ANSWERING,
+        "stream.send(replace(sent, headers=without(sent.headers, _LENGTH)).to_bytes())\n\n    async def answer",
+        "stream.send(sent.to_bytes())\n\n    async def answer",
+        (SMUGGLING, "-k", "have_no_length"),
+    ),
 )
