@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from alg.plugin import Address
 from alg_http.config import Forwarded, HttpConfig
 from alg_http.heads import Header, Request, Response, without
-from alg_http.mapping import Ends, Mapper
+from alg_http.mapping import OPAQUE, Ends, Mapper
 from alg_http.places import Place, find_places
 
 _INWARD = frozenset((b"origin", b"referer", b"destination"))  # Destination: WebDAV, RFC 4918 section 10.3
@@ -70,9 +70,9 @@ async def response_fields(response: Response, ends: Ends, mapper: Mapper) -> lis
     for name, value in response.headers:
         lower = name.lower()
         if lower in _OUTWARD:
-            value = await mapper.value(value, ends, name.decode("ascii"))
+            value = await mapper.value(value, ends, name.decode("ascii"), _of_http(find_places(value)))
         elif lower in (b"link", b"refresh"):
-            value = await mapper.value(value, ends, name.decode("ascii"), list(_inner_places(lower, value)))
+            value = await mapper.value(value, ends, name.decode("ascii"), _of_http(_inner_places(lower, value)))
         elif lower == b"set-cookie":
             value = _cookie(value, ends)
         elif lower == b"alt-svc":
@@ -84,6 +84,11 @@ async def response_fields(response: Response, ends: Ends, mapper: Mapper) -> lis
 def of_rewritten(headers: Iterable[Header]) -> tuple[Header, ...]:
     """The fields of a message whose body was read and written anew."""
     return without(headers, _NOT_OF_REWRITTEN)
+
+
+def _of_http(places: Iterable[Place]) -> list[Place]:
+    """Those that lead to HTTP: where a redirect goes, often its client has said, and that may not open a way past us."""
+    return [place for place in places if place.scheme not in OPAQUE]
 
 
 def _inner_places(name: bytes, value: bytes) -> Iterator[Place]:

@@ -356,4 +356,12 @@ HTTP_MUTANTS = (
         "stream.send(sent.to_bytes())\n\n    async def answer",
         (SMUGGLING, "-k", "have_no_length"),
     ),
+    Mutant(
+        "http mapping: redirects past us",
+        "T49",
+        FIELDS,
+        "[place for place in places if place.scheme not in OPAQUE]",
+        "list(places)",
+        (MAPPED, "-k", "no_way_past_us"),
+    ),
 )

@@ -353,3 +353,17 @@ def test_what_cannot_be_configured() -> None:
         HttpConfig(hosts={"a": "b"})
     assert HttpConfig(hosts={"A.b": "10.0.0.1"}).address_of("a.b") is not None
     assert Frames("read") is Frames.READ
+
+
+@pytest.mark.parametrize(
+    "name", [b"Location: %s", b"Content-Location: %s", b"Link: <%s>; rel=x", b"Refresh: 0; url=%s"]
+)
+def test_a_redirect_opens_no_way_past_us(name: bytes) -> None:
+    """T49: who has a server redirect him (`?next=rtsp://…`) must not get at a port of it by bytes that nobody reads."""
+    book = talk()
+    for scheme in (b"rtsp", b"rtsps"):
+        book.client(get(b"/?next"))
+        field = name % (scheme + b"://10.77.2.2:5432/")
+        book.server(answer(b"", field, status=b"302 Found"))
+        assert field in book.to_client
+    assert book.expectations == []
