@@ -9,18 +9,12 @@ from collections.abc import Iterable, Iterator
 
 from alg.plugin import Address
 from alg_http.config import Forwarded, HttpConfig
-from alg_http.heads import Header, Request, Response, without
+from alg_http.heads import FORWARDED, Header, Request, Response, without
 from alg_http.mapping import OPAQUE, Ends, Mapper
 from alg_http.places import Place, find_places
 
 _INWARD = frozenset((b"origin", b"referer", b"destination"))  # Destination: WebDAV, RFC 4918 section 10.3
 _OUTWARD = frozenset((b"location", b"content-location", b"access-control-allow-origin"))
-_FORWARDED = frozenset(
-    (
-        *(b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port"),
-        *(b"x-forwarded-server", b"x-forwarded-prefix", b"x-real-ip"),
-    )
-)
 _LINK = re.compile(rb"<([^<>]*)>")
 _REFRESH = re.compile(rb"[0-9.]*+[ \t]*+[;,][ \t]*+(?:[Uu][Rr][Ll][ \t]*+=[ \t]*+)?+[\"']?+([^\"']*+)[\"']?+")
 _DOMAIN = re.compile(rb";[ \t]*[Dd][Oo][Mm][Aa][Ii][Nn][ \t]*=[ \t]*([^; \t]*)[ \t]*")
@@ -40,7 +34,7 @@ def request_fields(request: Request, ends: Ends, mapper: Mapper, config: HttpCon
         lower = name.lower()
         if lower in _INWARD and not config.keeps_host:
             fields.append((name, mapper.value_inward(value, ends)))
-        elif lower != b"host" and (lower not in _FORWARDED or config.forwarded is Forwarded.PASS):
+        elif lower != b"host" and (lower not in FORWARDED or config.forwarded is Forwarded.PASS):
             fields.append((name, value))
     if config.forwarded is Forwarded.SET:
         fields += _forwarded(ends, client)

@@ -210,7 +210,7 @@ HTTP_MUTANTS = (
     _mapping(
         "the length of before", ANSWERING, "Body(Framing.LENGTH, len(data))", "Body(Framing.LENGTH, body.length)", "cdp"
     ),
-    _mapping("listeners for ever", CONNECTION, "lifetime / 2", "1e9", "same_target"),
+    _mapping("listeners for ever", CONNECTION, "self.config.shared_lifetime / 2", "1e9", "same_target"),
     _mapping(
         "HTTP to cameras' streams", CONNECTION, "plugin=None if opaque else self._name", "plugin=self._name", "onvif"
     ),
@@ -363,5 +363,29 @@ HTTP_MUTANTS = (
         "[place for place in places if place.scheme not in OPAQUE]",
         "list(places)",
         (MAPPED, "-k", "no_way_past_us"),
+    ),
+    Mutant(
+        "http heads: the proxy in front is silenced",
+        "T26",
+        HEADS,
+        'frozenset((b"authorization", b"cookie", b"origin")) | FORWARDED',
+        'frozenset((b"authorization", b"cookie", b"origin"))',
+        (LIMITS, "-k", "who_asks"),
+    ),
+    Mutant(
+        "http mapping: each refusal is recorded",
+        "T71",
+        CONNECTION,
+        "self._told[key] = told, self.flow.now + self.config.shared_lifetime / 2",
+        "self._told[key] = told, self.flow.now + self.config.shared_lifetime / 2 * isinstance(told, Endpoint)",
+        (MAPPED, "-k", "recorded_once"),
+    ),
+    Mutant(
+        "http mapping: all refusals are remembered",
+        "T88",
+        CONNECTION,
+        "if len(self._told) >= _TOLD:",
+        "if False:",
+        (MAPPED, "-k", "forgotten"),
     ),
 )

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from alg_http import HttpConfig, HttpPlugin
+from alg_http.config import Forwarded
 from alg_http.refusals import status_of
 
 from alg.plugin import AlgError, BindError, ConnectError, PolicyError, ProtocolError, Side, TlsError
@@ -18,6 +19,9 @@ def test_who_asks_cannot_be_taken_out() -> None:
     book.client(get(b"/", b"Connection: cookie, authorization, x", b"Cookie: a=b", b"Authorization: c", b"X: d"))
     assert b"\r\nCookie: a=b\r\nAuthorization: c\r\n" in book.to_server
     assert b"X: d" not in book.to_server
+    book = talk(HttpConfig(forwarded=Forwarded.PASS))
+    book.client(get(b"/", b"Connection: X-Forwarded-For", b"X-Forwarded-For: 192.0.2.1"))
+    assert b"\r\nX-Forwarded-For: 192.0.2.1\r\n" in book.to_server
 
 
 def test_a_slow_head() -> None:

@@ -367,3 +367,25 @@ def test_a_redirect_opens_no_way_past_us(name: bytes) -> None:
         book.server(answer(b"", field, status=b"302 Found"))
         assert field in book.to_client
     assert book.expectations == []
+
+
+def test_what_is_refused_is_recorded_once() -> None:
+    """T71: a server that names a third party all over a body would fill the log with it."""
+    book = talk(HttpConfig(rules=(Rule(json=("url",)),)))
+    body = b'{"url":[%s]}' % b",".join([b'"http://192.0.2.1:9200/"'] * 1000)
+    for _ in range(2):
+        book.client(get())
+        book.server(answer(body))
+    assert book.to_client.count(b"http://192.0.2.1:9200/") == 2000
+    assert book.reasons == ["third_party_address"]
+
+
+def test_what_was_told_is_forgotten() -> None:
+    """A server that goes on naming others does not fill the memory."""
+    book = talk(HttpConfig(profiles=(Profile.ELASTICSEARCH_SNIFF,)))
+    for port in range(2000, 3100):
+        book.client(get())
+        book.server(answer(b"", b"Location: http://192.0.2.1:%d/" % port, status=b"302 Found"))
+    book.client(get())
+    book.server(answer(b"", b"Location: http://192.0.2.1:2000/", status=b"302 Found"))
+    assert len(book.reasons) == 1101
