@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mitmproxy.http import HTTPFlow
 
 from alg.plugin import Connect, Endpoint, HttpExchange, HttpRequest, HttpResponse, Leg, Side, StreamPlugin, Ways
 from tests.mitm.conftest import Run
@@ -267,5 +268,53 @@ def test_the_way_to_a_listener(run: Run) -> None:
             assert shared.leases.target_of(endpoint) == target
             await mitm.until("lease_expired")
             assert not len(shared.leases)
+
+    run(talk())
+
+
+class StreamingAddon:
+    """Has every body pass before it is whole."""
+
+    def requestheaders(self, flow: HTTPFlow) -> None:
+        """Those of requests."""
+        flow.request.stream = True
+
+    def responseheaders(self, flow: HTTPFlow) -> None:
+        """Those of answers."""
+        assert flow.response is not None
+        flow.response.stream = True
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 3000", b"Transfer-Encoding: chunked"])
+def test_bodies_that_pass_at_once(run: Run, cdp: dict[str, object], framing: bytes) -> None:
+    """T49: they would take their heads with them, past all rules; so nothing passes."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options={**cdp, "stream_large_bodies": "1k"}) as mitm:
+            client = await mitm.connect()
+            client.say(b"POST /secret HTTP/1.1\r\nHost: gw\r\n%s\r\n\r\nbb8\r\n%s" % (framing, bytes(2990)))
+            assert await client.until_cut() == b""
+            assert mitm.gateway.records == ["streamed"]
+            assert await (await mitm.server.accept()).until_cut() == b""
+
+    run(talk())
+
+
+def test_another_addon_that_streams(run: Run, cdp: dict[str, object]) -> None:
+    """One that was asked before us: bodies are whole all the same, and what is in their heads is mapped."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=cdp) as mitm:
+            mitm.master.addons.chain.insert(0, addon := StreamingAddon())
+            mitm.master.addons.register(addon)
+            client = await mitm.connect()
+            client.say(b"POST /secret HTTP/1.1\r\nHost: gw\r\nContent-Length: 4\r\n\r\nsome")
+            assert (await client.line()).startswith(b"HTTP/1.1 403 ")
+            await mitm.server.accept()
+            client = await mitm.connect()
+            own = mitm.server.port
+            answer = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 4\r\n\r\nsome" % own
+            _, head = await asked(mitm, client, b"/", answer)
+            assert b"\r\nLocation: http://127.0.0.1:%d/\r\n" % mitm.ports[0] in head
 
     run(talk())

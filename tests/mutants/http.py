@@ -388,4 +388,20 @@ HTTP_MUTANTS = (
         "if False:",
         (MAPPED, "-k", "forgotten"),
     ),
+    Mutant(
+        "mitm: bodies that are streamed",
+        "T49",
+        "alg/mitm/web.py",
+        "if compat.streams_bodies():",
+        "if False:",
+        ("tests/mitm/test_web.py", "-k", "pass_at_once"),
+    ),
+    Mutant(
+        "mitm: bodies that others stream",
+        "T49",
+        "alg/mitm/web.py",
+        "flow.response.stream = False",
+        "pass",
+        ("tests/mitm/test_web.py", "-k", "another_addon_that_streams"),
+    ),
 )
