@@ -83,7 +83,7 @@ class Web:
     def _ask(self, flow: http.HTTPFlow, exchange: HttpExchange, client: Leg) -> None:
         given = flow.request
         headers = _fields(given.headers, host=_called(flow, client))
-        asked = HttpRequest(given.data.method, given.data.path, headers, given.get_content(strict=False) or b"")
+        asked = HttpRequest(given.data.method, given.data.path, headers, given.raw_content or b"")
         mapped = exchange.request(asked)
         given.headers = http.Headers(mapped.headers)
         if mapped.body != asked.body:
@@ -96,7 +96,7 @@ class Web:
             return
         try:
             given = flow.response
-            heard = HttpResponse(given.status_code, tuple(given.headers.fields), given.get_content(strict=False) or b"")
+            heard = HttpResponse(given.status_code, tuple(given.headers.fields), given.raw_content or b"")
             mapped = await exchange.response(heard)
             given.headers = http.Headers(mapped.headers)
             if mapped.body != heard.body:

@@ -4,6 +4,7 @@ mitmproxy's own.
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -316,5 +317,28 @@ def test_another_addon_that_streams(run: Run, cdp: dict[str, object]) -> None:
             answer = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 4\r\n\r\nsome" % own
             _, head = await asked(mitm, client, b"/", answer)
             assert b"\r\nLocation: http://127.0.0.1:%d/\r\n" % mitm.ports[0] in head
+
+    run(talk())
+
+
+def test_compressed_bodies(run: Run, cdp: dict[str, object]) -> None:
+    """What a server compresses without having been asked is read and mapped; a bomb is not even inflated."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=cdp) as mitm:
+            url = b'{"webSocketDebuggerUrl":"ws://127.0.0.1:%d/"}'
+            for body, status in (
+                (gzip.compress(url % mitm.server.port), b"200"),
+                (gzip.compress(bytes(9 << 20)), b"502"),
+            ):
+                coded = b"\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+                answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json" + coded
+                client = await mitm.connect()
+                _, head = await asked(mitm, client, b"/json", answer)
+                assert head.startswith(b"HTTP/1.1 " + status)
+                if status == b"200":
+                    assert b"ncoding" not in head
+                    await client.hear(url % mitm.ports[0])
+            assert mitm.gateway.records[-1] == "body_too_long"
 
     run(talk())

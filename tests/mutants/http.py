@@ -404,4 +404,12 @@ HTTP_MUTANTS = (
         "pass",
         ("tests/mitm/test_web.py", "-k", "another_addon_that_streams"),
     ),
+    Mutant(
+        "http whole: bodies inflate",
+        "T87",
+        WEB,
+        "decode(response.body, coding_of(response.headers), self._config.max_body)",
+        "decode(response.body, coding_of(response.headers), 1 << 30)",
+        (WHOLE, "-k", "inflates_too_far or too_long"),
+    ),
 )
