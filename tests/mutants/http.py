@@ -412,4 +412,20 @@ HTTP_MUTANTS = (
         "decode(response.body, coding_of(response.headers), 1 << 30)",
         (WHOLE, "-k", "inflates_too_far or too_long"),
     ),
+    Mutant(
+        "http limit: any text is mapped",
+        "T87",
+        "plugins/alg_http/frames.py",
+        "min(self._limits.max_mapped, self._limits.max_message) if is_mapped else self._limits.max_message",
+        "self._limits.max_message",
+        ("tests/plugins/test_websocket_frames.py", "-k", "longest_text_that_is_mapped"),
+    ),
+    Mutant(
+        "http limit: texts have a limit that nobody set",
+        "T87",
+        SOCKET,
+        "FrameLimits(config.max_message, config.max_body, config.max_frames)",
+        "FrameLimits(config.max_message, config.max_message, config.max_frames)",
+        (MAPPED, "-k", "too_long_to_be_mapped"),
+    ),
 )

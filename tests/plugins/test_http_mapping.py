@@ -345,6 +345,17 @@ def test_messages() -> None:
         to_server = len(book.to_server)
 
 
+def test_messages_that_are_too_long_to_be_mapped() -> None:
+    """T87: a few kilobytes inflate to what it takes seconds to look through; `max_body` bounds it, as it does bodies."""
+    book = talk(HttpConfig(rules=(Rule(json=("url",), part=Part.MESSAGE),), max_body=1000))
+    book.client(UPGRADE + b"\r\n")
+    book.server(UPGRADED + b"\r\n")
+    book.server(b"\x82\x7e\x03\xe9" + bytes(1001))
+    assert book.to_client.endswith(bytes(1001))
+    book.server(b"\x81\x7e\x03\xe9" + b"1" * 1001)
+    assert book.reasons == ["message_too_long"]
+
+
 def test_what_cannot_be_configured() -> None:
     """Numbers that are none, addresses that are none."""
     with pytest.raises(ConfigError, match="max_body: must be above 0"):

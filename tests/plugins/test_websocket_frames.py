@@ -451,6 +451,20 @@ def test_the_longest_message() -> None:
     assert refused(frame(0x01, bytes(1000)) + frame(0x00, b"x"), replace_map(config)) == (*long, [])
 
 
+@pytest.mark.parametrize("deflated", [(), (Side.CLIENT,)])
+def test_the_longest_text_that_is_mapped(deflated: tuple[Side, ...]) -> None:
+    """It has a limit of its own, which holds for what else passes neither with mapping nor without."""
+    config = Settings(FrameLimits(max_message=2000, max_mapped=1000), deflated)
+    compressed = 0x40 if deflated else 0
+    first = 0x81 | compressed, 0x82 | compressed
+    within, over = (squeeze(b"a" * size) if deflated else b"a" * size for size in (1000, 1001))
+    assert relayed(frame(first[0], within) + frame(first[1], over), replace_map(config))[0] == [
+        *((TEXT, b"a" * 1000, True), (BINARY, b"a" * 1001, True))
+    ]
+    assert relayed(frame(first[0], over), config)[0] == [(TEXT, b"a" * 1001, True)]
+    assert refused(frame(first[0], over), replace_map(config)) == ("message_too_long", 1009, [])
+
+
 def replace_map(config: Settings) -> Settings:
     """The same settings, with texts collected."""
     return Settings(config.limits, config.deflated, config.takeover, map_text=bytes)
