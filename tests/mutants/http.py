@@ -428,4 +428,12 @@ HTTP_MUTANTS = (
         "FrameLimits(config.max_message, config.max_message, config.max_frames)",
         (MAPPED, "-k", "too_long_to_be_mapped"),
     ),
+    Mutant(
+        "shared listeners: one is closed with another",
+        "T86",
+        "alg/core/shared.py",
+        "if lease.endpoint is not None and self._by_endpoint.get(lease.endpoint) is lease:",
+        "if lease.endpoint is not None:",
+        ("tests/core/test_shared.py", "-k", "advertised_as_one"),
+    ),
 )
