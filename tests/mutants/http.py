@@ -424,8 +424,8 @@ HTTP_MUTANTS = (
         "http limit: texts have a limit that nobody set",
         "T87",
         SOCKET,
-        "FrameLimits(config.max_message, config.max_body, config.max_frames)",
-        "FrameLimits(config.max_message, config.max_message, config.max_frames)",
+        "max_mapped=config.max_body",
+        "max_mapped=config.max_message",
         (MAPPED, "-k", "too_long_to_be_mapped"),
     ),
     Mutant(
