@@ -49,7 +49,8 @@ class Answering:
         if exchange.request.method == b"CONNECT" and 200 <= response.status < 300:
             await self._tunnel(stream, exchange, response)
             return False
-        lasts = exchange.persistent and response.version == b"1.1"
+        # A request that is still on its way will not be heard any more, and then nor would the next one be.
+        lasts = exchange.persistent and exchange.uploaded and response.version == b"1.1"
         lasts = lasts and b"close" not in tokens(response.headers, b"connection")
         rule = exchange.rule
         kind = body_kind(response.headers, rule)

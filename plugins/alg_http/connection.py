@@ -31,9 +31,9 @@ class Connection:
         """The listeners that were announced on this connection, or why not, and until when there is no need to ask again."""
 
     def finish(self, exchange: Exchange, *, lasts: bool) -> bool:
-        """The answer is complete; return whether the connection lives on. It does not while a request is on its way."""
+        """The answer is complete; return whether the connection lives on, as the client was told."""
         self.exchange = None
-        if lasts and exchange.uploaded:
+        if lasts:
             exchange.over.keep(None)
             return True
         self.flow.close()

@@ -34,11 +34,16 @@ def request_fields(request: Request, ends: Ends, mapper: Mapper, config: HttpCon
         lower = name.lower()
         if lower in _INWARD and not config.keeps_host:
             fields.append((name, mapper.value_inward(value, ends)))
-        elif lower != b"host" and (lower not in FORWARDED or config.forwarded is Forwarded.PASS):
+        elif lower != b"host" and (not _says_who_asks(lower) or config.forwarded is Forwarded.PASS):
             fields.append((name, value))
     if config.forwarded is Forwarded.SET:
         fields += _forwarded(ends, client)
     return fields
+
+
+def _says_who_asks(lower: bytes) -> bool:
+    """Whether a server takes a field for one of a proxy's; many (CGI, WSGI) take `_` for `-`."""
+    return lower.replace(b"_", b"-") in FORWARDED
 
 
 def _forwarded(ends: Ends, client: Address) -> list[Header]:

@@ -74,3 +74,19 @@ def test_an_answer_that_is_broken_off_does_not_look_complete(rest: bytes) -> Non
     book.end(Side.SERVER)
     assert Side.CLIENT in book.cut
     assert book.to_client.partition(b"\r\n\r\n")[2] in (b"some", b"somemo")
+
+
+def test_an_answer_before_the_whole_request() -> None:
+    """F42: the rest is not read any more; the client is told so, and does not ask further in vain."""
+    book = talk()
+    book.client(b"POST / HTTP/1.1\r\nHost: gw\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    book.server(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
+    assert book.to_client.endswith(b"\r\nConnection: close\r\n\r\n")
+    assert book.closed
+    book = talk()
+    book.client(b"POST / HTTP/1.1\r\nHost: gw\r\nContent-Length: 5\r\n\r\n")
+    book.server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nso")
+    book.client(b"bytes")
+    book.server(b"me")
+    assert book.to_client.endswith(b"\r\nConnection: close\r\n\r\nsome")
+    assert (book.closed, book.cut) == (True, set())

@@ -313,3 +313,23 @@ def test_fields_that_only_look_like_something(field: bytes) -> None:
     book.server(answer(b"", field))
     assert time.process_time() - began < 0.5
     assert field in book.to_client
+
+
+def test_who_asks_cannot_be_claimed() -> None:
+    """Neither by another spelling that servers take for the same, nor in a trailer."""
+    book = talk(HttpConfig(forwarded=Forwarded.SET))
+    claims = [
+        b"X-Real-IP: 192.0.2.1",
+        b"X_Forwarded_For: 192.0.2.1",
+        b"X-Forwarded-Port: 192",
+        b"Forwarded: for=192.0.2.1",
+    ]
+    book.client(
+        get(b"/", b"Transfer-Encoding: chunked", b"A: b", *claims)
+        + b"0\r\nC: d\r\n"
+        + b"\r\n".join(claims)
+        + b"\r\n\r\n"
+    )
+    assert b"192" not in book.to_server
+    assert b"\r\nX-Forwarded-For: 10.77.1.2\r\n" in book.to_server
+    assert book.to_server.endswith(b"0\r\nC: d\r\n\r\n")
