@@ -342,3 +342,26 @@ def test_compressed_bodies(run: Run, cdp: dict[str, object]) -> None:
             assert mitm.gateway.records[-1] == "body_too_long"
 
     run(talk())
+
+
+def test_two_listeners_to_one_target(run: Run) -> None:
+    """For clients that reach us at two addresses: when one is closed, who comes to the other is treated as before."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=ODD) as mitm:
+            shared = mitm.gateway.web.shared
+            treatment = mitm.gateway.services.settings.treatment(1)
+            assert treatment is not None
+            server = Leg(Endpoint.parse("127.0.0.1", 5000), Endpoint.parse("127.0.0.1", 6000))
+            target = Connect(Endpoint.parse("127.0.0.1", 7000))
+            for address in ("127.0.0.1", "127.0.0.2"):
+                client = Leg(Endpoint.parse(address, 5000), Endpoint.parse(address, 6000))
+                shared.expect(treatment, client, server, target, opaque=False, lifetime=60)
+            first, second = shared.open
+            assert first.mode == second.mode
+            first.close()
+            assert shared.treatment(second.mode) is treatment
+            second.close()
+            assert shared.treatment(second.mode) is None
+
+    run(talk())

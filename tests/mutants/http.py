@@ -460,4 +460,12 @@ HTTP_MUTANTS = (
         "lasts = exchange.persistent and",
         (ENDS, "-k", "before_the_whole_request"),
     ),
+    Mutant(
+        "mitm: one listener's end is that of two",
+        "T86",
+        "alg/mitm/shared.py",
+        "if all(each.mode != shared.mode for each in self.open):",
+        "if True:",
+        ("tests/mitm/test_web.py", "-k", "two_listeners_to_one_target"),
+    ),
 )
