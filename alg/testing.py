@@ -387,4 +387,5 @@ class Playbook:
         self.cut = {side.other for side in self._forwarding}
         if isinstance(command, Abort):
             self.error = command.error
+            self.cut |= {Side.CLIENT} if command.cut_off else set()
         self.session.close()

@@ -118,9 +118,13 @@ class CloseConnection:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """End the session now: send what is queued to the client, if it takes it, and drop the rest."""
+    """End the session now: send what is queued to the client, if it takes it, and drop the rest.
+
+    With `cut_off`, what the client has got would look complete: it must not take this for an orderly end.
+    """
 
     error: AlgError
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

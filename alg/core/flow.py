@@ -312,8 +312,9 @@ class FlowMachine(Requests):
         if self._ended:
             return
         passes = self._server.opaque or self._server.forwarding
-        if not passes and (words := refusal_words(self.plugin, error)):
+        words = b"" if passes else refusal_words(self.plugin, error)
+        if words:
             self._commands.append(SendData(Side.CLIENT, words))
         self._ended = True
-        self._commands.append(Abort(error))
+        self._commands.append(Abort(error, cut_off=words is None))
         self._drop_coroutines()

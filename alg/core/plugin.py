@@ -358,19 +358,20 @@ class StreamPlugin(Generic[C_co]):
         for HTTP. Such a host runs neither coroutine."""
         return None
 
-    def refusal(self, error: AlgError) -> bytes:  # noqa: ARG002 - for those that override it
+    def refusal(self, error: AlgError) -> bytes | None:  # noqa: ARG002 - for those that override it
         """What the client is told, in its protocol, when its session cannot begin or must end: nothing by default.
 
-        `ConnectError` means that the server cannot be reached or was lost, `BindError` that the gateway is full or
+        None says that it is in the middle of something that ends where its connection does, and must not take this end
+        for that one: it sees a reset. `ConnectError` means that the server cannot be reached or was lost, `BindError` that the gateway is full or
         stops, `ProtocolError` that one side broke the protocol.
         """
         return b""
 
 
-def refusal_words(plugin: StreamPlugin[object], error: AlgError) -> bytes:
-    """What the plugin would tell its client about this error; nothing if the plugin fails at that too."""
+def refusal_words(plugin: StreamPlugin[object], error: AlgError) -> bytes | None:
+    """What the plugin would tell its client about this error; nothing if the plugin fails at that too. None: see there."""
     try:
         words = plugin.refusal(error)
     except Exception:  # noqa: BLE001 - we are about to end the session because of another error: that one counts
         return b""
-    return words if isinstance(words, bytes) else b""
+    return words if words is None or isinstance(words, bytes) else b""

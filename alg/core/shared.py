@@ -113,7 +113,7 @@ class SharedLeases:
             raise BindError(f"{len(self._leases)} shared leases are open, the limit", reason="too_many_leases")
         lease.endpoint = listen(lease)
         self._leases[lease.key] = lease
-        self._by_endpoint[lease.endpoint] = lease
+        self._by_endpoint[lease.endpoint] = lease  # one, where two addresses of ours are advertised as one and the same
         return lease
 
     def expire(self, now: float) -> None:
@@ -124,7 +124,8 @@ class SharedLeases:
 
     def close(self, lease: SharedLease) -> None:
         """It listens no more."""
-        if self._leases.pop(lease.key, None) is not None and lease.endpoint is not None:
+        self._leases.pop(lease.key, None)
+        if lease.endpoint is not None and self._by_endpoint.get(lease.endpoint) is lease:
             del self._by_endpoint[lease.endpoint]
 
     def target_of(self, endpoint: Endpoint) -> Connect | None:

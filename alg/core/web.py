@@ -15,7 +15,7 @@ HeaderField: TypeAlias = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request; its target in origin form, its body whole and not compressed."""
+    """A request; its target in origin form, its body whole, and coded as `Content-Encoding` says."""
 
     method: bytes
     target: bytes
@@ -25,7 +25,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response; its body whole and not compressed."""
+    """A response; its body whole, and coded as `Content-Encoding` says."""
 
     status: int
     headers: tuple[HeaderField, ...] = field(default=(), repr=False)

@@ -180,7 +180,7 @@ class Gateway:
         error = connect_error(data.server.address, str(data.server.error))
         LOGGER.warning("alg: %s %s", error.reason, error)
         words = refusal_words(make_plugin(treatment.plugin, treatment.config), error)
-        compat.say(handler, data.client, words)
+        compat.say(handler, data.client, words or b"")
 
     def client_disconnected(self, client: Client) -> None:
         """A connection is over, in whatever way."""
@@ -201,12 +201,23 @@ class Gateway:
 
     # HTTP, which mitmproxy parses itself.
 
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """The head of a request is there."""
+        if self._broken is not None:
+            flow.kill()
+            return
+        self.web.request_begins(flow)
+
     async def request(self, flow: http.HTTPFlow) -> None:
         """A request is complete."""
         if self._broken is not None:
             flow.kill()
             return
         await self.web.request(flow)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """The head of an answer is there."""
+        self.web.response_begins(flow)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """An answer is complete."""

@@ -96,10 +96,10 @@ class CarrierLayer(MessagesLayer):
 
     # The end.
 
-    def _abort(self, error: AlgError) -> Commands:
+    def _abort(self, error: AlgError, *, cut_off: bool = False) -> Commands:
         """End the flow now; the client hears what was said to it, unless that would look complete and is not."""
         self.error = self.error or error
-        yield from self._cut(self._opaque | self._forwarding.keys())
+        yield from self._cut(self._opaque | self._forwarding.keys() | ({Side.SERVER} if cut_off else set()))
 
     def _cut(self, unread: set[Side]) -> Commands:
         """End the flow in the middle of what these sides say."""

@@ -168,6 +168,11 @@ def keeps_host() -> bool:
     return bool(ctx.options.keep_host_header)
 
 
+def streams_bodies() -> bool:
+    """Whether large bodies pass before they are whole, heads and all, and no hook can stop that."""
+    return bool(ctx.options.stream_large_bodies)
+
+
 def server_instance(mode: mode_specs.ProxyMode) -> mode_servers.ServerInstance[mode_specs.ProxyMode]:
     """What handles connections in that mode; who calls `handle_stream` listens himself."""
     return mode_servers.ServerInstance.make(mode, proxyserver())

@@ -238,7 +238,7 @@ class FlowLayer(CarrierLayer):
             elif isinstance(command, StartTls):
                 given += yield from self._start_tls(command.side)
             elif isinstance(command, Abort):
-                yield from self._abort(command.error)
+                yield from self._abort(command.error, cut_off=command.cut_off)
             elif isinstance(command, CloseConnection):
                 yield from self._cut(set(self._forwarding))
             else:
@@ -325,12 +325,14 @@ class FlowLayer(CarrierLayer):
         if self._closing:
             return
         self.error = self.error or error
+        cut_off = False
         if self._machine is not None and not self._machine.ended:
             passes = self._opaque | self._forwarding.keys()
             words = b"" if Side.SERVER in passes else refusal_words(self._machine.plugin, error)
             if words:
                 yield from self._write(Side.CLIENT, words)
-        yield from self._abort(error)
+            cut_off = words is None
+        yield from self._abort(error, cut_off=cut_off)
 
     def _tell_over(self) -> None:
         self.session.flow_ended(self, self.error)

@@ -34,6 +34,11 @@ class SharedServers:
         self._treatments: dict[compat.mode_specs.ProxyMode, Treatment] = {}
         self._open: dict[SharedKey, SharedServer] = {}
 
+    @property
+    def open(self) -> tuple[SharedServer, ...]:
+        """Those that listen."""
+        return tuple(self._open.values())
+
     def treatment(self, mode: compat.mode_specs.ProxyMode) -> Treatment | None:
         """How what comes through a listener of ours is treated; None: it is none."""
         return self._treatments.get(mode)
@@ -69,12 +74,13 @@ class SharedServers:
     def closed(self, shared: SharedServer) -> None:
         """It listens no more."""
         self._open.pop(shared.lease.key, None)
-        self._treatments.pop(shared.mode, None)
+        if all(each.mode != shared.mode for each in self.open):  # there may be one at each address of ours
+            self._treatments.pop(shared.mode, None)
         self.leases.close(shared.lease)
 
     def close(self) -> None:
         """None of them listens any more."""
-        for shared in list(self._open.values()):
+        for shared in self.open:
             shared.close()
 
 

@@ -49,6 +49,20 @@ class Web:
         treatment = self.shared.treatment(mode) or self._services.settings.treatment(mode.address[1])
         return treatment if treatment is not None and is_for_http(treatment.plugin) else None
 
+    def request_begins(self, flow: http.HTTPFlow) -> None:
+        """The head of a request is there. What passes on before it is whole is judged by nobody: that must not be."""
+        if self._treatment(flow) is None:
+            return
+        flow.request.stream = False
+        if compat.streams_bodies():
+            self.write(flow, "streamed", "stream_large_bodies would let requests and answers pass unread; unset it")
+            flow.kill()
+
+    def response_begins(self, flow: http.HTTPFlow) -> None:
+        """The same for an answer."""
+        if flow.id in self._exchanges and flow.response is not None:
+            flow.response.stream = False
+
     async def request(self, flow: http.HTTPFlow) -> None:
         """A request is complete: judge it, and map what is in it."""
         treatment = self._treatment(flow)
@@ -69,7 +83,7 @@ class Web:
     def _ask(self, flow: http.HTTPFlow, exchange: HttpExchange, client: Leg) -> None:
         given = flow.request
         headers = _fields(given.headers, host=_called(flow, client))
-        asked = HttpRequest(given.data.method, given.data.path, headers, given.get_content(strict=False) or b"")
+        asked = HttpRequest(given.data.method, given.data.path, headers, given.raw_content or b"")
         mapped = exchange.request(asked)
         given.headers = http.Headers(mapped.headers)
         if mapped.body != asked.body:
@@ -82,7 +96,7 @@ class Web:
             return
         try:
             given = flow.response
-            heard = HttpResponse(given.status_code, tuple(given.headers.fields), given.get_content(strict=False) or b"")
+            heard = HttpResponse(given.status_code, tuple(given.headers.fields), given.raw_content or b"")
             mapped = await exchange.response(heard)
             given.headers = http.Headers(mapped.headers)
             if mapped.body != heard.body:

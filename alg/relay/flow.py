@@ -308,16 +308,21 @@ class RelayedFlow(Carrier):
         elif isinstance(command, CloseConnection):
             self._close_after_last_word()
         elif isinstance(command, Abort):
-            self.error = command.error
-            if Side.SERVER in self._pumps:
-                self._break()  # the client is in the middle of an opaque stream: no last word, and no orderly end
-            else:
-                server = self.legs[Side.SERVER]
-                if Side.CLIENT in self._pumps or server.queued:
-                    server.reset()  # it was cut off in the middle of a stream, and must not take this for its end
-                else:
-                    server.close()
-                self._close_after_last_word(abort=True)
+            self._abort(command)
+
+    def _abort(self, command: Abort) -> None:
+        self.error = command.error
+        if Side.SERVER in self._pumps:
+            self._break()  # the client is in the middle of an opaque stream: no last word, and no orderly end
+            return
+        client, server = self.legs[Side.CLIENT], self.legs[Side.SERVER]
+        if command.cut_off and not client.closed:
+            client.reset()
+        if Side.CLIENT in self._pumps or server.queued:
+            server.reset()  # it was cut off in the middle of a stream, and must not take this for its end
+        else:
+            server.close()
+        self._close_after_last_word(abort=True)
 
     def _forwarded(self, side: Side, more: bytes) -> None:
         """All that was to pass unread has; `more` was read behind it."""

@@ -40,7 +40,8 @@ class Answering:
         if exchange.informed > _INFORMATION:
             raise ProtocolError(f"the server sent more than {_INFORMATION} answers like 100", reason="bad_response")
         if exchange.request.version == b"1.1":
-            stream.send((await self.outward(response, exchange)).to_bytes())
+            sent = await self.outward(response, exchange)
+            stream.send(replace(sent, headers=without(sent.headers, _LENGTH)).to_bytes())
 
     async def answer(self, stream: Stream, exchange: Exchange, response: Response) -> bool:
         """Send the answer on; return whether another may follow on this connection."""
@@ -48,7 +49,8 @@ class Answering:
         if exchange.request.method == b"CONNECT" and 200 <= response.status < 300:
             await self._tunnel(stream, exchange, response)
             return False
-        lasts = exchange.persistent and response.version == b"1.1"
+        # A request that is still on its way will not be heard any more, and then nor would the next one be.
+        lasts = exchange.persistent and exchange.uploaded and response.version == b"1.1"
         lasts = lasts and b"close" not in tokens(response.headers, b"connection")
         rule = exchange.rule
         kind = body_kind(response.headers, rule)
@@ -81,7 +83,7 @@ class Answering:
     def _begin(self, stream: Stream, exchange: Exchange, sent: Response, body: Body, *, lasts: bool) -> None:
         exchange.answered = True
         fields = list(sent.headers)
-        if body.framing is not Framing.NONE:
+        if body.framing is not Framing.NONE or sent.status == 204:  # of HEAD and 304 it is that of another answer
             fields = list(without(fields, _LENGTH))
             if body.framing is not Framing.CHUNKED or exchange.request.version == b"1.1":
                 fields += framing_headers(body)

@@ -41,6 +41,9 @@ class Asking:
         request, outside = self._name(request)
         admission.check_target(request)
         body = request_body(request)
+        if request.method == b"CONNECT" and not body.is_empty:
+            # It means nothing (RFC 9110 section 9.3.6): for who does not read it, it is the next request, which nobody judged.
+            raise ProtocolError("the client sent CONNECT with a body", reason="bad_target")
         try:
             admission.admit(config, request, outside)
             offer = self._offer(request)

@@ -77,7 +77,7 @@ class HttpConfig:
     max_head: int = 16384
     max_headers: int = 128
     max_body: int = 1 << 20
-    """Bodies that have to be read, before and after decompression."""
+    """Bodies, and WebSocket texts, in which addresses are looked for, before and after decompression."""
     max_message: int = 1 << 24
     """WebSocket messages, where they are read, after decompression."""
     max_frames: int = 4096

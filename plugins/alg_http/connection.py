@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from alg.plugin import Connect, Endpoint, Flow, RateLimit, Side, Stream
+from alg.plugin import Connect, Endpoint, Flow, PolicyError, RateLimit, Side, Stream
 from alg_http.config import HttpConfig
 from alg_http.exchange import Exchange
 from alg_http.mapping import Mapper
+
+_TOLD = 1024
+"""Targets that are remembered, see `Connection.expect`."""
 
 
 class Connection:
@@ -24,13 +27,13 @@ class Connection:
         """The request that is under way; None between two."""
         self.asked = False
         """Whether there was a request yet."""
-        self._told: dict[tuple[Connect, bool], tuple[Endpoint, float]] = {}
-        """The listeners that were announced on this connection, and until when there is no need to ask again."""
+        self._told: dict[tuple[Connect, bool], tuple[Endpoint | PolicyError, float]] = {}
+        """The listeners that were announced on this connection, or why not, and until when there is no need to ask again."""
 
     def finish(self, exchange: Exchange, *, lasts: bool) -> bool:
-        """The answer is complete; return whether the connection lives on. It does not while a request is on its way."""
+        """The answer is complete; return whether the connection lives on, as the client was told."""
         self.exchange = None
-        if lasts and exchange.uploaded:
+        if lasts:
             exchange.over.keep(None)
             return True
         self.flow.close()
@@ -41,21 +44,32 @@ class Connection:
     ) -> Endpoint:
         """A listener that all sessions of the route share; see `Ways`."""
         key = Connect(target, tls, name), opaque
-        endpoint, until = self._told.get(key, (None, 0.0))
-        if endpoint is not None and self.flow.now < until:
-            return endpoint
-        lifetime = self.config.shared_lifetime
-        binding = await self.flow.expect(
-            Side.CLIENT,
-            target,
-            announced_by=announced_by,
-            lifetime=lifetime,
-            plugin=None if opaque else self._name,
-            tls=[side for side, on in ((Side.CLIENT, self.flow.client.secure), (Side.SERVER, tls)) if on],
-            shared=True,
-            name=name,
-        )
-        self._told[key] = binding.endpoint, self.flow.now + lifetime / 2
+        told, until = self._told.get(key, (None, 0.0))
+        if told is None or self.flow.now >= until:
+            told = await self._ask(key, announced_by)
+            if len(self._told) >= _TOLD:
+                self._told.clear()
+            self._told[key] = told, self.flow.now + self.config.shared_lifetime / 2
+        if isinstance(told, PolicyError):
+            raise PolicyError(str(told), reason=told.reason)
+        return told
+
+    async def _ask(self, key: tuple[Connect, bool], announced_by: str) -> Endpoint | PolicyError:
+        """A listener, or why it may not be; each refusal is a record."""
+        plan, opaque = key
+        try:
+            binding = await self.flow.expect(
+                Side.CLIENT,
+                plan.target,
+                announced_by=announced_by,
+                lifetime=self.config.shared_lifetime,
+                plugin=None if opaque else self._name,
+                tls=[side for side, on in ((Side.CLIENT, self.flow.client.secure), (Side.SERVER, plan.tls)) if on],
+                shared=True,
+                name=plan.name,
+            )
+        except PolicyError as error:
+            return error
         return binding.endpoint
 
     def target_of(self, endpoint: Endpoint) -> Connect | None:

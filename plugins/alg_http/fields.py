@@ -9,20 +9,14 @@ from collections.abc import Iterable, Iterator
 
 from alg.plugin import Address
 from alg_http.config import Forwarded, HttpConfig
-from alg_http.heads import Header, Request, Response, without
-from alg_http.mapping import Ends, Mapper
+from alg_http.heads import FORWARDED, Header, Request, Response, without
+from alg_http.mapping import OPAQUE, Ends, Mapper
 from alg_http.places import Place, find_places
 
 _INWARD = frozenset((b"origin", b"referer", b"destination"))  # Destination: WebDAV, RFC 4918 section 10.3
 _OUTWARD = frozenset((b"location", b"content-location", b"access-control-allow-origin"))
-_FORWARDED = frozenset(
-    (
-        *(b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port"),
-        *(b"x-forwarded-server", b"x-forwarded-prefix", b"x-real-ip"),
-    )
-)
 _LINK = re.compile(rb"<([^<>]*)>")
-_REFRESH = re.compile(rb"[0-9.]*[ \t]*[;,][ \t]*(?:[Uu][Rr][Ll][ \t]*=[ \t]*)?[\"']?([^\"']*)[\"']?")
+_REFRESH = re.compile(rb"[0-9.]*+[ \t]*+[;,][ \t]*+(?:[Uu][Rr][Ll][ \t]*+=[ \t]*+)?+[\"']?+([^\"']*+)[\"']?+")
 _DOMAIN = re.compile(rb";[ \t]*[Dd][Oo][Mm][Aa][Ii][Nn][ \t]*=[ \t]*([^; \t]*)[ \t]*")
 
 # Of what is rewritten, no part can be fetched, and no digest is right (RFC 9110 section 14, RFC 9530).
@@ -40,11 +34,16 @@ def request_fields(request: Request, ends: Ends, mapper: Mapper, config: HttpCon
         lower = name.lower()
         if lower in _INWARD and not config.keeps_host:
             fields.append((name, mapper.value_inward(value, ends)))
-        elif lower != b"host" and (lower not in _FORWARDED or config.forwarded is Forwarded.PASS):
+        elif lower != b"host" and (not _says_who_asks(lower) or config.forwarded is Forwarded.PASS):
             fields.append((name, value))
     if config.forwarded is Forwarded.SET:
         fields += _forwarded(ends, client)
     return fields
+
+
+def _says_who_asks(lower: bytes) -> bool:
+    """Whether a server takes a field for one of a proxy's; many (CGI, WSGI) take `_` for `-`."""
+    return lower.replace(b"_", b"-") in FORWARDED
 
 
 def _forwarded(ends: Ends, client: Address) -> list[Header]:
@@ -70,9 +69,9 @@ async def response_fields(response: Response, ends: Ends, mapper: Mapper) -> lis
     for name, value in response.headers:
         lower = name.lower()
         if lower in _OUTWARD:
-            value = await mapper.value(value, ends, name.decode("ascii"))
+            value = await mapper.value(value, ends, name.decode("ascii"), _of_http(find_places(value)))
         elif lower in (b"link", b"refresh"):
-            value = await mapper.value(value, ends, name.decode("ascii"), list(_inner_places(lower, value)))
+            value = await mapper.value(value, ends, name.decode("ascii"), _of_http(_inner_places(lower, value)))
         elif lower == b"set-cookie":
             value = _cookie(value, ends)
         elif lower == b"alt-svc":
@@ -84,6 +83,11 @@ async def response_fields(response: Response, ends: Ends, mapper: Mapper) -> lis
 def of_rewritten(headers: Iterable[Header]) -> tuple[Header, ...]:
     """The fields of a message whose body was read and written anew."""
     return without(headers, _NOT_OF_REWRITTEN)
+
+
+def _of_http(places: Iterable[Place]) -> list[Place]:
+    """Those that lead to HTTP: where a redirect goes, often its client has said, and that may not open a way past us."""
+    return [place for place in places if place.scheme not in OPAQUE]
 
 
 def _inner_places(name: bytes, value: bytes) -> Iterator[Place]:

@@ -35,6 +35,8 @@ class FrameLimits:
 
     max_message: int = 16 * 1024 * 1024
     """Bytes of a message, all its frames together, after inflating."""
+    max_mapped: int = 1024 * 1024
+    """The same, of a text message that is mapped: it is looked through while everybody waits."""
     max_frames: int = 4096
     """Frames of one message; that many of 4 KiB make the longest message."""
     max_controls: int = 256
@@ -61,6 +63,7 @@ class FrameRelay:
         "_frames",
         "_inbound",
         "_limits",
+        "_map_text",
         "_masked",
         "_opcode",
         "_outbound",
@@ -81,6 +84,7 @@ class FrameRelay:
         """Relay what comes from a stream; `inbound` was negotiated on its leg, `outbound` on the other."""
         self._stream = stream
         self._limits = limits or FrameLimits()
+        self._map_text: MapText | None = None
         self._inbound = inbound
         self._outbound = (outbound,) if outbound else ()
         # Clients mask, servers must not (RFC 6455 section 5.1); toward a server we are a client.
@@ -113,6 +117,7 @@ class FrameRelay:
             ProtocolError: the stream ended inside a frame (`truncated`).
         """
         stream = self._stream
+        self._map_text = map_text
         while head := await stream.read_some(2):
             if len(head) < 2:
                 head += await stream.read_exactly(1)
@@ -126,7 +131,7 @@ class FrameRelay:
                     return
             else:
                 self._begin_data(first, length)
-                await self._relay_data(bool(first & _FINAL), await self._read_payload(length), map_text)
+                await self._relay_data(bool(first & _FINAL), await self._read_payload(length))
 
     async def discard(self) -> None:
         """Read to the end of the stream, and drop it: what comes after a close frame (RFC 6455 section 1.4)."""
@@ -198,27 +203,33 @@ class FrameRelay:
         self._frames += 1
         if self._frames > self._limits.max_frames:
             raise self._error(f"a message of more than {self._limits.max_frames} frames", "too_many_frames")
-        room = self._limits.max_compressed if self._compressed else self._limits.max_message - self._size
+        room = self._limits.max_compressed if self._compressed else self._limit - self._size
         if length > room:
-            raise self._error(f"a message of more than {self._limits.max_message} bytes", "message_too_long")
+            raise self._error(f"a message of more than {self._limit} bytes", "message_too_long")
 
-    async def _relay_data(self, final: bool, payload: bytes, map_text: MapText | None) -> None:
+    @property
+    def _limit(self) -> int:
+        """How long the message that is under way may be."""
+        is_mapped = self._map_text is not None and self._opcode is Opcode.TEXT
+        return min(self._limits.max_mapped, self._limits.max_message) if is_mapped else self._limits.max_message
+
+    async def _relay_data(self, final: bool, payload: bytes) -> None:
         opcode = self._opcode
         assert opcode is not None, "a message is under way"
         if self._compressed:
             assert self._inbound is not None, "its head was checked"
-            room = self._limits.max_message - self._size
+            room = self._limit - self._size
             payload = self._inbound.inflate(payload, first=self._first, final=final, room=room)
         self._size += len(payload)
         if final:
             self._opcode = None
         if opcode is Opcode.TEXT:
             self._check.feed(payload, final)
-            if map_text:
+            if self._map_text:
                 self._pieces.append(payload)
                 if final:
                     whole, self._pieces = b"".join(self._pieces), []
-                    self._send(Frame(opcode, await map_text(whole)))
+                    self._send(Frame(opcode, await self._map_text(whole)))
                 return
         self._send(Frame(opcode if self._first else Opcode.CONT, payload, final))
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alg.plugin import ProtocolError, Stream
-from alg_http.heads import Header, Request, Response, values
+from alg_http.heads import FORWARDED, Header, Request, Response, values
 
 _CHUNK_LINE = 256  # bytes, with extensions; these are dropped
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
@@ -158,7 +158,7 @@ async def _trailers(stream: Stream) -> bytes:
         if not _TRAILER.fullmatch(line):
             raise ProtocolError(f"the {stream.side.value} sent a malformed trailer", reason="bad_chunk")
         left -= len(line)
-        if line.partition(b":")[0].lower() not in _NO_TRAILERS:
+        if line.partition(b":")[0].lower().replace(b"_", b"-") not in _NO_TRAILERS:
             kept += line
     return kept
 
@@ -187,6 +187,6 @@ _NO_TRAILERS = frozenset(
             b"cookie",
             b"expect",
         ),
-        *(b"cache-control", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"origin"),
+        *(b"cache-control", b"origin", *FORWARDED),
     )
 )

@@ -221,7 +221,14 @@ def _check_framing(headers: Sequence[Header], version: bytes, side: str) -> None
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings", b"transfer-encoding")
 )
-_END_TO_END = frozenset((b"authorization", b"cookie", b"origin"))
+FORWARDED = frozenset(
+    (
+        *(b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port"),
+        *(b"x-forwarded-server", b"x-forwarded-prefix", b"x-real-ip"),
+    )
+)
+"""By which a proxy says who asks."""
+_END_TO_END = frozenset((b"authorization", b"cookie", b"origin")) | FORWARDED
 """What `Connection` may not have us take out: a client would be somebody else then. Framing and Host are ours anyway."""
 
 

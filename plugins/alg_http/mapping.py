@@ -19,7 +19,8 @@ from alg_http.xml_text import xml_places
 
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443, "rtsp": 554, "rtsps": 322}
 _SECURE = frozenset(("https", "wss", "rtsps"))
-_OPAQUE = frozenset(("rtsp", "rtsps"))
+OPAQUE = frozenset(("rtsp", "rtsps"))
+"""Schemes behind which nobody reads what passes."""
 _HERE = frozenset(("localhost", "ip6-localhost", "ip6-loopback"))
 
 
@@ -60,12 +61,12 @@ class Mapper:
             return None
         address, name = found
         target = Endpoint(address, port)
-        if target == ends.server and scheme not in _OPAQUE:
+        if target == ends.server and scheme not in OPAQUE:
             return _write(place, ends.outside)
         secure = ends.inside.secure if scheme is None else scheme in _SECURE
         try:
             endpoint = await self._ways.expect(
-                target, tls=secure, name=name, opaque=scheme in _OPAQUE, announced_by=announced_by
+                target, tls=secure, name=name, opaque=scheme in OPAQUE, announced_by=announced_by
             )
         except (PolicyError, BindError):
             return None  # it has been recorded, and the client gets what would not lead anywhere without us either

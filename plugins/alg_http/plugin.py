@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alg.plugin import AlgError, Leg, Need, ProtocolError, Stream, StreamPlugin, Ways
+from alg.plugin import AlgError, ConnectError, Leg, Need, ProtocolError, Stream, StreamPlugin, TlsError, Ways
 from alg_http import refusals
 from alg_http.answering import Answering
 from alg_http.asking import Asking
@@ -17,8 +17,8 @@ from alg_http.heads import Request, Response, read_request, read_response
 from alg_http.web import WebExchange
 from alg_http.websocket import WebSocket, upgrade
 
-_QUIET = frozenset(("too_slow", "idle", "stopped", "unsolicited_response"))
-"""Ends that a client without a request need not be told: it would take that for the answer to its next one."""
+_QUIET = frozenset(("too_slow", "idle", "stopped"))
+"""Ends that are nobody's fault, see `_is_between`."""
 
 
 class HttpPlugin(StreamPlugin[HttpConfig]):
@@ -46,25 +46,26 @@ class HttpPlugin(StreamPlugin[HttpConfig]):
         """The same for a host that parses HTTP itself."""
         return WebExchange(self.config, client, server, ways)
 
-    def refusal(self, error: AlgError) -> bytes:
-        """A status with the reason, or a close frame; nothing where the client is in the middle of an answer."""
+    def refusal(self, error: AlgError) -> bytes | None:
+        """A status with the reason, or a close frame; who is in the middle of an answer is cut off."""
         if self._socket is not None:
             return self._socket.last_words(error)
-        connection = self._connection
-        exchange = connection.exchange if connection else None
+        exchange = self._connection.exchange if self._connection else None
         if exchange is not None and exchange.answered:
-            return b""
-        if (
-            connection
-            and connection.asked
-            and not exchange
-            and not connection.client.buffered
-            and error.reason in _QUIET
-        ):
+            return None
+        if self._is_between(error):
             return b""
         status = refusals.status_of(error, by_server=self._by_server)
         head = exchange is not None and exchange.request.method == b"HEAD"
         return refusals.refuse(status, error.reason, close=True, head=head)
+
+    def _is_between(self, error: AlgError) -> bool:
+        """Whether a client that has no request under way hears of what it did not do: it would take that for the answer to
+        its next one."""
+        connection = self._connection
+        if connection is None or not connection.asked or connection.exchange or connection.client.buffered:
+            return False
+        return self._by_server or isinstance(error, ConnectError | TlsError) or error.reason in _QUIET
 
     # From the client.
 
@@ -81,8 +82,9 @@ class HttpPlugin(StreamPlugin[HttpConfig]):
                 await socket.relay(stream)
                 return
             if not exchange.persistent:
-                while await stream.read_some():  # it has got its last answer, and may not know that yet
+                while await stream.read_some():  # it is getting its last answer, and may not know that yet
                     pass
+                return  # the answer lasts up to the server's end, not up to the client's
         self.flow.close()
 
     async def _next(self, stream: Stream, connection: Connection) -> Request | None:

@@ -1,5 +1,5 @@
 """`WebExchange`: the same rules and the same mapping for hosts that parse HTTP themselves. What is about one hop, and how
-bodies are framed and compressed, is theirs.
+bodies are framed, is theirs.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from dataclasses import replace
 from alg.plugin import AlgError, HttpExchange, HttpRequest, HttpResponse, Leg, ProtocolError, Side, Ways
 from alg_http import admission, handshake, refusals
 from alg_http.config import HttpConfig
+from alg_http.content import decode
 from alg_http.fields import asking_for_plain, of_rewritten, request_fields, response_fields
 from alg_http.heads import Request, Response, lowered, without
-from alg_http.mapping import Mapper, body_kind, ends_of
+from alg_http.mapping import Mapper, body_kind, coding_of, ends_of
 from alg_http.origins import own_origin, parse_authority
 from alg_http.rules import Part, matching
 
@@ -52,7 +53,8 @@ class WebExchange(HttpExchange):
         kind = body_kind(request.headers, rule)
         if rule is None or kind is None or not request.body:
             return replace(request, headers=tuple(fields))
-        body = self._mapper.body_inward(rule, request.body, kind, self._ends)
+        body = decode(request.body, coding_of(request.headers), self._config.max_body)
+        body = self._mapper.body_inward(rule, body, kind, self._ends)
         return replace(request, headers=of_rewritten(fields), body=body)
 
     def _judge_upgrade(self, asked: Request, body: bytes) -> None:
@@ -78,10 +80,9 @@ class WebExchange(HttpExchange):
         kind = body_kind(response.headers, rule)
         if rule is None or kind is None or not response.body:
             return replace(response, headers=tuple(fields))
-        if len(response.body) > self._config.max_body:
-            raise ProtocolError(f"the body has more than {self._config.max_body} bytes", reason="body_too_long")
+        body = decode(response.body, coding_of(response.headers), self._config.max_body)
         about = f"{self._asked.method.decode('ascii', 'replace')} {path[:80]}"
-        body = await self._mapper.body(rule, response.body, kind, self._ends, about)
+        body = await self._mapper.body(rule, body, kind, self._ends, about)
         return replace(response, headers=of_rewritten(fields), body=body)
 
     async def message(self, side: Side, text: bytes) -> bytes:

@@ -55,7 +55,9 @@ class WebSocket:
         self._mapper = connection.mapper
         self._ends = exchange.ends
         self._rule = matching(config.rules_for(Part.MESSAGE), path_of(exchange.request.target))
-        self._limits = FrameLimits(max_message=config.max_message, max_frames=config.max_frames)
+        self._limits = FrameLimits(
+            max_message=config.max_message, max_mapped=config.max_body, max_frames=config.max_frames
+        )
         self._deflates = {Side.CLIENT: outside, Side.SERVER: inside}
         self._relays: dict[Side, FrameRelay] = {}
         self._over: Promise[None] = Promise()

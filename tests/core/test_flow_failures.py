@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alg.core.commands import CloseConnection, Report, SendData
+from alg.core.commands import Abort, CloseConnection, Report, SendData
 from alg.core.events import ConnectionLost
 from alg.plugin import AlgError, ConnectError, PluginError, PolicyError, Side, Stream
 from tests.machines import FROM_CLIENT, FROM_SERVER, TARGET, Echo, aborted, started
@@ -99,6 +99,18 @@ def test_the_client_is_told_in_its_protocol() -> None:
     assert machine.receive(lost)[0] == SendData(Side.CLIENT, b"sorry: connect_failed")
     machine, _ = started(PoliteButOpaque)
     assert aborted(machine.receive(lost)).reason == "connect_failed"
+
+
+def test_a_client_in_the_middle_of_something_is_cut_off() -> None:
+    """It is told nothing, and its host is told that what it has got is not all."""
+
+    class Amid(Echo):
+        def refusal(self, error: AlgError) -> None:
+            return None
+
+    machine, _ = started(Amid)
+    error = ConnectError("reset")
+    assert machine.receive(ConnectionLost(Side.SERVER, error)) == [Abort(error, cut_off=True)]
 
 
 def test_a_plugin_that_fails_at_refusing_says_nothing() -> None:

@@ -139,6 +139,18 @@ def test_another_address_of_ours_is_another_listener() -> None:
     assert ports.obtain() != ports.obtain(leg=replace(CLIENT, local=endpoint("10.78.1.1:2121")))
 
 
+def test_two_addresses_of_ours_may_be_advertised_as_one() -> None:
+    """Behind a NAT, and at the same port by chance: each is closed for itself, and the other stays known."""
+    leases = SharedLeases(16)
+    for leg in (CLIENT, replace(CLIENT, local=endpoint("10.77.1.7:2121"))):
+        assert leases.obtain(SHARED, leg, 0.0, lambda _: LISTENER) == LISTENER
+    first, second = leases
+    leases.close(first)
+    assert (len(leases), leases.target_of(LISTENER)) == (1, Connect(TARGET))
+    leases.close(second)
+    assert (len(leases), leases.target_of(LISTENER)) == (0, None)
+
+
 def test_what_differs_else_is_the_same() -> None:
     """For how long, and who may come."""
     ports = Ports()

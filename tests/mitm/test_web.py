@@ -4,9 +4,11 @@ mitmproxy's own.
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
+from mitmproxy.http import HTTPFlow
 
 from alg.plugin import Connect, Endpoint, HttpExchange, HttpRequest, HttpResponse, Leg, Side, StreamPlugin, Ways
 from tests.mitm.conftest import Run
@@ -267,5 +269,99 @@ def test_the_way_to_a_listener(run: Run) -> None:
             assert shared.leases.target_of(endpoint) == target
             await mitm.until("lease_expired")
             assert not len(shared.leases)
+
+    run(talk())
+
+
+class StreamingAddon:
+    """Has every body pass before it is whole."""
+
+    def requestheaders(self, flow: HTTPFlow) -> None:
+        """Those of requests."""
+        flow.request.stream = True
+
+    def responseheaders(self, flow: HTTPFlow) -> None:
+        """Those of answers."""
+        assert flow.response is not None
+        flow.response.stream = True
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 3000", b"Transfer-Encoding: chunked"])
+def test_bodies_that_pass_at_once(run: Run, cdp: dict[str, object], framing: bytes) -> None:
+    """T49: they would take their heads with them, past all rules; so nothing passes."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options={**cdp, "stream_large_bodies": "1k"}) as mitm:
+            client = await mitm.connect()
+            client.say(b"POST /secret HTTP/1.1\r\nHost: gw\r\n%s\r\n\r\nbb8\r\n%s" % (framing, bytes(2990)))
+            assert await client.until_cut() == b""
+            assert mitm.gateway.records == ["streamed"]
+            assert await (await mitm.server.accept()).until_cut() == b""
+
+    run(talk())
+
+
+def test_another_addon_that_streams(run: Run, cdp: dict[str, object]) -> None:
+    """One that was asked before us: bodies are whole all the same, and what is in their heads is mapped."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=cdp) as mitm:
+            mitm.master.addons.chain.insert(0, addon := StreamingAddon())
+            mitm.master.addons.register(addon)
+            client = await mitm.connect()
+            client.say(b"POST /secret HTTP/1.1\r\nHost: gw\r\nContent-Length: 4\r\n\r\nsome")
+            assert (await client.line()).startswith(b"HTTP/1.1 403 ")
+            await mitm.server.accept()
+            client = await mitm.connect()
+            own = mitm.server.port
+            answer = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 4\r\n\r\nsome" % own
+            _, head = await asked(mitm, client, b"/", answer)
+            assert b"\r\nLocation: http://127.0.0.1:%d/\r\n" % mitm.ports[0] in head
+
+    run(talk())
+
+
+def test_compressed_bodies(run: Run, cdp: dict[str, object]) -> None:
+    """What a server compresses without having been asked is read and mapped; a bomb is not even inflated."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=cdp) as mitm:
+            url = b'{"webSocketDebuggerUrl":"ws://127.0.0.1:%d/"}'
+            for body, status in (
+                (gzip.compress(url % mitm.server.port), b"200"),
+                (gzip.compress(bytes(9 << 20)), b"502"),
+            ):
+                coded = b"\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+                answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json" + coded
+                client = await mitm.connect()
+                _, head = await asked(mitm, client, b"/json", answer)
+                assert head.startswith(b"HTTP/1.1 " + status)
+                if status == b"200":
+                    assert b"ncoding" not in head
+                    await client.hear(url % mitm.ports[0])
+            assert mitm.gateway.records[-1] == "body_too_long"
+
+    run(talk())
+
+
+def test_two_listeners_to_one_target(run: Run) -> None:
+    """For clients that reach us at two addresses: when one is closed, who comes to the other is treated as before."""
+
+    async def talk() -> None:
+        async with proxying(REVERSE, options=ODD) as mitm:
+            shared = mitm.gateway.web.shared
+            treatment = mitm.gateway.services.settings.treatment(1)
+            assert treatment is not None
+            server = Leg(Endpoint.parse("127.0.0.1", 5000), Endpoint.parse("127.0.0.1", 6000))
+            target = Connect(Endpoint.parse("127.0.0.1", 7000))
+            for address in ("127.0.0.1", "127.0.0.2"):
+                client = Leg(Endpoint.parse(address, 5000), Endpoint.parse(address, 6000))
+                shared.expect(treatment, client, server, target, opaque=False, lifetime=60)
+            first, second = shared.open
+            assert first.mode == second.mode
+            first.close()
+            assert shared.treatment(second.mode) is treatment
+            second.close()
+            assert shared.treatment(second.mode) is None
 
     run(talk())

@@ -13,8 +13,8 @@ SOCKET, ADMISSION, MAPPING, FIELDS = (
 PLUGIN, CONNECTION, REFUSALS, WEB = (
     f"plugins/alg_http/{name}.py" for name in ("plugin", "connection", "refusals", "web")
 )
-SMUGGLING, UPGRADES, LIMITS, MAPPED, WHOLE = (
-    f"tests/plugins/test_http_{name}.py" for name in ("smuggling", "upgrades", "limits", "mapping", "exchange")
+SMUGGLING, UPGRADES, LIMITS, MAPPED, WHOLE, ENDS = (
+    f"tests/plugins/test_http_{name}.py" for name in ("smuggling", "upgrades", "limits", "mapping", "exchange", "ends")
 )
 
 
@@ -164,8 +164,8 @@ HTTP_MUTANTS = (
         "T26",
         "what follows an early answer",
         CONNECTION,
-        "if lasts and exchange.uploaded:",
-        "if lasts:",
+        "        if lasts:\n",
+        "        if True:\n",
         "early_answer",
     ),
     _limit(
@@ -210,7 +210,7 @@ HTTP_MUTANTS = (
     _mapping(
         "the length of before", ANSWERING, "Body(Framing.LENGTH, len(data))", "Body(Framing.LENGTH, body.length)", "cdp"
     ),
-    _mapping("listeners for ever", CONNECTION, "lifetime / 2", "1e9", "same_target"),
+    _mapping("listeners for ever", CONNECTION, "self.config.shared_lifetime / 2", "1e9", "same_target"),
     _mapping(
         "HTTP to cameras' streams", CONNECTION, "plugin=None if opaque else self._name", "plugin=self._name", "onvif"
     ),
@@ -291,5 +291,181 @@ HTTP_MUTANTS = (
         'headers, _CONDITIONS), (b"Accept-Encoding", b"identity")]',
         "headers, ())]",
         http("cdp"),
+    ),
+    Mutant(
+        "http end: an answer ends with its client",
+        "F42",
+        PLUGIN,
+        "return  # the answer lasts up to the server's end, not up to the client's",
+        "break",
+        (ENDS, "-k", "whole_answer"),
+    ),
+    Mutant(
+        "http end: an answer to nobody",
+        "T26",
+        PLUGIN,
+        "return self._by_server or isinstance(error, ConnectError | TlsError) or error.reason in _QUIET",
+        "return error.reason in _QUIET",
+        (ENDS, "-k", "told_nothing"),
+    ),
+    Mutant(
+        "http end: half an answer is one",
+        "T77",
+        PLUGIN,
+        "            return None\n        if self._is_between",
+        '            return b""\n        if self._is_between',
+        (ENDS, "-k", "broken_off"),
+    ),
+    Mutant(
+        "http end: the relay ends it orderly",
+        "T77",
+        "alg/relay/flow.py",
+        "if command.cut_off and not client.closed:",
+        "if False:",
+        ("tests/relay/test_truncated.py", "-k", "says_that_its_client"),
+    ),
+    Mutant(
+        "http limit: a field that is gone through again and again",
+        "T93",
+        FIELDS,
+        'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*+(',
+        'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*(',
+        (LIMITS, "-k", "only_look_like"),
+    ),
+    Mutant(
+        "http framing: CONNECT with a body",
+        "T26",
+        ASKING,
+        'if request.method == b"CONNECT" and not body.is_empty:',
+        "if False:",
+        (SMUGGLING, "-k", "connect_has_no_body"),
+    ),
+    Mutant(
+        "http framing: a length of nothing",
+        "T26",
+        ANSWERING,
+        "if body.framing is not Framing.NONE or sent.status == 204:",
+        "if body.framing is not Framing.NONE:",
+        (SMUGGLING, "-k", "have_no_length"),
+    ),
+    Mutant(
+        "http framing: a length of information",
+        "T26",
+        ANSWERING,
+        "stream.send(replace(sent, headers=without(sent.headers, _LENGTH)).to_bytes())\n\n    async def answer",
+        "stream.send(sent.to_bytes())\n\n    async def answer",
+        (SMUGGLING, "-k", "have_no_length"),
+    ),
+    Mutant(
+        "http mapping: redirects past us",
+        "T49",
+        FIELDS,
+        "[place for place in places if place.scheme not in OPAQUE]",
+        "list(places)",
+        (MAPPED, "-k", "no_way_past_us"),
+    ),
+    Mutant(
+        "http heads: the proxy in front is silenced",
+        "T26",
+        HEADS,
+        'frozenset((b"authorization", b"cookie", b"origin")) | FORWARDED',
+        'frozenset((b"authorization", b"cookie", b"origin"))',
+        (LIMITS, "-k", "who_asks"),
+    ),
+    Mutant(
+        "http mapping: each refusal is recorded",
+        "T71",
+        CONNECTION,
+        "self._told[key] = told, self.flow.now + self.config.shared_lifetime / 2",
+        "self._told[key] = told, self.flow.now + self.config.shared_lifetime / 2 * isinstance(told, Endpoint)",
+        (MAPPED, "-k", "recorded_once"),
+    ),
+    Mutant(
+        "http mapping: all refusals are remembered",
+        "T88",
+        CONNECTION,
+        "if len(self._told) >= _TOLD:",
+        "if False:",
+        (MAPPED, "-k", "forgotten"),
+    ),
+    Mutant(
+        "mitm: bodies that are streamed",
+        "T49",
+        "alg/mitm/web.py",
+        "if compat.streams_bodies():",
+        "if False:",
+        ("tests/mitm/test_web.py", "-k", "pass_at_once"),
+    ),
+    Mutant(
+        "mitm: bodies that others stream",
+        "T49",
+        "alg/mitm/web.py",
+        "flow.response.stream = False",
+        "pass",
+        ("tests/mitm/test_web.py", "-k", "another_addon_that_streams"),
+    ),
+    Mutant(
+        "http whole: bodies inflate",
+        "T87",
+        WEB,
+        "decode(response.body, coding_of(response.headers), self._config.max_body)",
+        "decode(response.body, coding_of(response.headers), 1 << 30)",
+        (WHOLE, "-k", "inflates_too_far or too_long"),
+    ),
+    Mutant(
+        "http limit: any text is mapped",
+        "T87",
+        "plugins/alg_http/frames.py",
+        "min(self._limits.max_mapped, self._limits.max_message) if is_mapped else self._limits.max_message",
+        "self._limits.max_message",
+        ("tests/plugins/test_websocket_frames.py", "-k", "longest_text_that_is_mapped"),
+    ),
+    Mutant(
+        "http limit: texts have a limit that nobody set",
+        "T87",
+        SOCKET,
+        "max_mapped=config.max_body",
+        "max_mapped=config.max_message",
+        (MAPPED, "-k", "too_long_to_be_mapped"),
+    ),
+    Mutant(
+        "shared listeners: one is closed with another",
+        "T86",
+        "alg/core/shared.py",
+        "if lease.endpoint is not None and self._by_endpoint.get(lease.endpoint) is lease:",
+        "if lease.endpoint is not None:",
+        ("tests/core/test_shared.py", "-k", "advertised_as_one"),
+    ),
+    Mutant(
+        "http mapping: other spellings of who asks",
+        "T26",
+        FIELDS,
+        'lower.replace(b"_", b"-") in FORWARDED',
+        "lower in FORWARDED",
+        (LIMITS, "-k", "cannot_be_claimed"),
+    ),
+    Mutant(
+        "http framing: trailers that say who asks",
+        "T26",
+        FRAMING,
+        'b"origin", *FORWARDED)',
+        'b"origin")',
+        (LIMITS, "-k", "cannot_be_claimed"),
+    ),
+    Mutant(
+        "http end: a further request is lost",
+        "F42",
+        ANSWERING,
+        "lasts = exchange.persistent and exchange.uploaded and",
+        "lasts = exchange.persistent and",
+        (ENDS, "-k", "before_the_whole_request"),
+    ),
+    Mutant(
+        "mitm: one listener's end is that of two",
+        "T86",
+        "alg/mitm/shared.py",
+        "if all(each.mode != shared.mode for each in self.open):",
+        "if True:",
+        ("tests/mitm/test_web.py", "-k", "two_listeners_to_one_target"),
     ),
 )

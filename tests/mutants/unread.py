@@ -372,8 +372,8 @@ UNREAD_MUTANTS = (
         "mitm: who broke off is taken for complete",
         OPAQUE,
         CARRIER,
-        "yield from self._cut(self._opaque | self._forwarding.keys())",
-        "yield from self._cut(self._opaque)",
+        "self._cut(self._opaque | self._forwarding.keys() | (",
+        "self._cut(self._opaque | (",
         host("mitmproxy", "before_all", "before-all"),
     ),
     Mutant(

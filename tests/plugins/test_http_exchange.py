@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Coroutine
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ CLIENT = Leg(endpoint("10.77.1.1:8080"), endpoint("10.77.1.2:4000"))
 SERVER = Leg(endpoint("10.77.2.1:5000"), endpoint("10.77.2.2:8080"))
 HOST = (b"Host", b"gw:8080")
 JSON = (b"Content-Type", b"application/json")
+CODED = (b"Content-Encoding", b"gzip")
 UPGRADE = (
     *(HOST, (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")),
     (b"Sec-WebSocket-Key", KEY),
@@ -108,9 +110,7 @@ def test_what_no_rule_is_about() -> None:
 def test_bodies_of_requests() -> None:
     """Are mapped inward."""
     one = exchange(HttpConfig(rules=(Rule(json=("url",), part=Part.REQUEST),)))
-    asked = one.request(
-        HttpRequest(b"POST", b"/", (HOST, JSON, (b"Content-Encoding", b"gzip")), b'{"url":"http://gw:8080/"}')
-    )
+    asked = one.request(HttpRequest(b"POST", b"/", (HOST, JSON, CODED), gzip.compress(b'{"url":"http://gw:8080/"}')))
     assert asked.body == b'{"url":"http://10.77.2.2:8080/"}'
     assert b"Content-Encoding" not in dict(asked.headers)
 
@@ -171,3 +171,17 @@ def test_who_speaks_for_http() -> None:
     """This plugin does, and needs listeners that outlive a connection; other plugins do not."""
     assert HttpPlugin(HttpConfig()).needs() == {Need.SHARED}
     assert FtpPlugin(FtpConfig()).http(CLIENT, SERVER, Listeners()) is None
+
+
+@pytest.mark.parametrize("part", [Part.REQUEST, Part.RESPONSE])
+def test_a_body_that_inflates_too_far(part: Part) -> None:
+    """T87: no more of it is inflated than may be read, and nothing where no rule is about it."""
+    bomb = gzip.compress(bytes(1 << 20))
+    one = exchange(HttpConfig(rules=(Rule("/read", json=("url",), part=part),), max_body=4096))
+    assert one.request(HttpRequest(b"POST", b"/", (HOST, JSON, CODED), bomb)).body == bomb
+    assert done(one.response(HttpResponse(200, (JSON, CODED), bomb))).body == bomb
+    asked = HttpRequest(b"POST", b"/read", (HOST, JSON, CODED), bomb if part is Part.REQUEST else b"")
+    with pytest.raises(ProtocolError) as error:
+        one.request(asked)
+        done(one.response(HttpResponse(200, (JSON, CODED), bomb)))
+    assert error.value.reason == "body_too_long"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from alg_http import HttpConfig, HttpPlugin
+from alg_http.config import Forwarded
 from alg_http.refusals import status_of
 
 from alg.plugin import AlgError, BindError, ConnectError, PolicyError, ProtocolError, Side, TlsError
@@ -16,6 +19,9 @@ def test_who_asks_cannot_be_taken_out() -> None:
     book.client(get(b"/", b"Connection: cookie, authorization, x", b"Cookie: a=b", b"Authorization: c", b"X: d"))
     assert b"\r\nCookie: a=b\r\nAuthorization: c\r\n" in book.to_server
     assert b"X: d" not in book.to_server
+    book = talk(HttpConfig(forwarded=Forwarded.PASS))
+    book.client(get(b"/", b"Connection: X-Forwarded-For", b"X-Forwarded-For: 192.0.2.1"))
+    assert b"\r\nX-Forwarded-For: 192.0.2.1\r\n" in book.to_server
 
 
 def test_a_slow_head() -> None:
@@ -300,6 +306,7 @@ def test_statuses(error: AlgError, status: int) -> None:
 def test_a_client_that_cannot_be_served() -> None:
     """Before there is a session."""
     refused = HttpPlugin(HttpConfig()).refusal(BindError("full", reason="too_many_sessions"))
+    assert refused is not None
     assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert refused.endswith(b"\r\n\r\nService Unavailable: too_many_sessions\n")
 
@@ -307,3 +314,34 @@ def test_a_client_that_cannot_be_served() -> None:
 def test_idle_while_the_server_thinks() -> None:
     """504: it was the server's turn."""
     assert status_of(AlgError("", reason="idle"), by_server=True) == 504
+
+
+@pytest.mark.parametrize("field", [b"Refresh: ;" + b" " * 15000 + b"'a'b", b"Refresh: " + b"1" * 15000 + b"'a'b"])
+def test_fields_that_only_look_like_something(field: bytes) -> None:
+    """What is none is found to be none in one pass: 15 000 bytes took seconds."""
+    book = talk()
+    book.client(get())
+    began = time.process_time()
+    book.server(answer(b"", field))
+    assert time.process_time() - began < 0.5
+    assert field in book.to_client
+
+
+def test_who_asks_cannot_be_claimed() -> None:
+    """Neither by another spelling that servers take for the same, nor in a trailer."""
+    book = talk(HttpConfig(forwarded=Forwarded.SET))
+    claims = [
+        b"X-Real-IP: 192.0.2.1",
+        b"X_Forwarded_For: 192.0.2.1",
+        b"X-Forwarded-Port: 192",
+        b"Forwarded: for=192.0.2.1",
+    ]
+    book.client(
+        get(b"/", b"Transfer-Encoding: chunked", b"A: b", *claims)
+        + b"0\r\nC: d\r\n"
+        + b"\r\n".join(claims)
+        + b"\r\n\r\n"
+    )
+    assert b"192" not in book.to_server
+    assert b"\r\nX-Forwarded-For: 10.77.1.2\r\n" in book.to_server
+    assert book.to_server.endswith(b"0\r\nC: d\r\n\r\n")

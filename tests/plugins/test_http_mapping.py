@@ -358,6 +358,17 @@ def test_messages() -> None:
         to_server = len(book.to_server)
 
 
+def test_messages_that_are_too_long_to_be_mapped() -> None:
+    """T87: a few kilobytes inflate to what it takes seconds to look through; `max_body` bounds it, as it does bodies."""
+    book = talk(HttpConfig(rules=(Rule(json=("url",), part=Part.MESSAGE),), max_body=1000))
+    book.client(UPGRADE + b"\r\n")
+    book.server(UPGRADED + b"\r\n")
+    book.server(b"\x82\x7e\x03\xe9" + bytes(1001))
+    assert book.to_client.endswith(bytes(1001))
+    book.server(b"\x81\x7e\x03\xe9" + b"1" * 1001)
+    assert book.reasons == ["message_too_long"]
+
+
 def test_what_cannot_be_configured() -> None:
     """Numbers that are none, addresses that are none."""
     with pytest.raises(ConfigError, match="max_body: must be above 0"):
@@ -366,3 +377,39 @@ def test_what_cannot_be_configured() -> None:
         HttpConfig(hosts={"a": "b"})
     assert HttpConfig(hosts={"A.b": "10.0.0.1"}).address_of("a.b") is not None
     assert Frames("read") is Frames.READ
+
+
+@pytest.mark.parametrize(
+    "name", [b"Location: %s", b"Content-Location: %s", b"Link: <%s>; rel=x", b"Refresh: 0; url=%s"]
+)
+def test_a_redirect_opens_no_way_past_us(name: bytes) -> None:
+    """T49: who has a server redirect him (`?next=rtsp://…`) must not get at a port of it by bytes that nobody reads."""
+    book = talk()
+    for scheme in (b"rtsp", b"rtsps"):
+        book.client(get(b"/?next"))
+        field = name % (scheme + b"://10.77.2.2:5432/")
+        book.server(answer(b"", field, status=b"302 Found"))
+        assert field in book.to_client
+    assert book.expectations == []
+
+
+def test_what_is_refused_is_recorded_once() -> None:
+    """T71: a server that names a third party all over a body would fill the log with it."""
+    book = talk(HttpConfig(rules=(Rule(json=("url",)),)))
+    body = b'{"url":[%s]}' % b",".join([b'"http://192.0.2.1:9200/"'] * 1000)
+    for _ in range(2):
+        book.client(get())
+        book.server(answer(body))
+    assert book.to_client.count(b"http://192.0.2.1:9200/") == 2000
+    assert book.reasons == ["third_party_address"]
+
+
+def test_what_was_told_is_forgotten() -> None:
+    """A server that goes on naming others does not fill the memory."""
+    book = talk(HttpConfig(profiles=(Profile.ELASTICSEARCH_SNIFF,)))
+    for port in range(2000, 3100):
+        book.client(get())
+        book.server(answer(b"", b"Location: http://192.0.2.1:%d/" % port, status=b"302 Found"))
+    book.client(get())
+    book.server(answer(b"", b"Location: http://192.0.2.1:2000/", status=b"302 Found"))
+    assert len(book.reasons) == 1101

@@ -10,10 +10,11 @@ from http.client import parse_headers
 
 import h11
 import pytest
-from alg_http import HttpPlugin
+from alg_http import HttpConfig, HttpPlugin
 
 from alg.testing import Playbook
 from tests.plugins.http_requests import AMBIGUOUS, PLAIN
+from tests.plugins.http_talk import get
 
 Message = tuple[bytes, bytes, bytes]
 """Method, target and body."""
@@ -138,3 +139,27 @@ def test_what_goes_on_is_the_same_to_all(name: str) -> None:
         book = talk(request, cut)
         assert book.error is None
         assert by_h11(book.to_server) == by_standard_library(book.to_server) == by_patterns(book.to_server) == meant
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 34", b"Transfer-Encoding: chunked"])
+def test_connect_has_no_body(length: bytes) -> None:
+    """A server that does not read it takes it for the next request, which nobody has judged."""
+    book = Playbook(HttpPlugin, HttpConfig(connect=True, allowed_paths=("/open",)), server="10.77.2.2:8080")
+    book.client(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n" + length + b"\r\n\r\nGET /secret HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert book.to_client.startswith(b"HTTP/1.1 400 ")
+    assert (book.reasons, book.to_server, book.closed) == (["bad_target"], b"", True)
+
+
+def test_answers_that_have_no_body_have_no_length() -> None:
+    """RFC 9110 section 8.6: neither 1xx nor 204; a client that believed it would take the next answer for a body."""
+    book = Playbook(HttpPlugin, server="10.77.2.2:8080")
+    book.client(get())
+    book.server(b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\nA: b\r\n\r\n")
+    assert book.to_client == b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n"
+    book.server(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nA: b\r\n\r\n")
+    assert book.to_client.endswith(b"HTTP/1.1 204 No Content\r\nA: b\r\n\r\n")
+    for status, method in ((b"304 x", b"GET"), (b"200 x", b"HEAD")):
+        book.client(get().replace(b"GET", method))
+        book.server(b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\n")
+        assert book.to_client.endswith(status + b"\r\nContent-Length: 5\r\n\r\n")
+    assert not book.closed

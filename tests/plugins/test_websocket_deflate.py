@@ -150,6 +150,20 @@ def test_the_limit_is_one_of_inflated_bytes(size: int, fragments: int) -> None:
         assert b"".join(payload for _, payload, _ in heard) == bytes(size)
 
 
+@pytest.mark.parametrize("deflated", [(), (Side.CLIENT,)])
+def test_the_longest_text_that_is_mapped(deflated: tuple[Side, ...]) -> None:
+    """It has a limit of its own, which holds for what else passes neither with mapping nor without."""
+    config = Settings(FrameLimits(max_message=2000, max_mapped=1000), deflated)
+    compressed = 0x40 if deflated else 0
+    first = 0x81 | compressed, 0x82 | compressed
+    within, over = (squeeze(b"a" * size) if deflated else b"a" * size for size in (1000, 1001))
+    assert relayed(frame(first[0], within) + frame(first[1], over), replace_map(config))[0] == [
+        *((TEXT, b"a" * 1000, True), (BINARY, b"a" * 1001, True))
+    ]
+    assert relayed(frame(first[0], over), config)[0] == [(TEXT, b"a" * 1001, True)]
+    assert refused(frame(first[0], over), replace_map(config)) == ("message_too_long", 1009, [])
+
+
 @pytest.mark.parametrize("payload", [bytes(1_000_000), b"".join(b"%d," % number**3 for number in range(60_000))])
 def test_a_long_compressed_message_arrives_equal(payload: bytes) -> None:
     """Inflated and compressed anew in pieces."""

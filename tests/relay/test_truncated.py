@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+from alg_http import HttpPlugin
 
 from alg.core.errors import AlgError
 from alg.core.model import Side
@@ -87,6 +88,24 @@ def test_queue_that_a_client_does_not_take(run: Run) -> None:
                 await rig.at_rest()
                 assert (await client.until_cut())[1] == "reset"
                 await pouring
+
+    run(work())
+
+
+def test_a_plugin_says_that_its_client_was_cut_off(run: Run) -> None:
+    """An answer in chunks, to who takes the end of the connection for that of the answer: the server goes between two."""
+
+    async def work() -> None:
+        async with relaying(HttpPlugin) as rig:
+            client, server = await rig.pair()
+            with client:
+                await client.send(b"GET / HTTP/1.0\r\n\r\n")
+                assert await server.line() == b"GET / HTTP/1.1\r\n"
+                await server.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+                await client.exactly(len(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsome"))
+                server.close()
+                assert await client.until_cut() == (b"", "reset")
+            await rig.at_rest()
 
     run(work())
 
