@@ -10,42 +10,14 @@ import pytest
 
 from alg.plugin import Connect, Endpoint, HttpExchange, HttpRequest, HttpResponse, Leg, Side, StreamPlugin, Ways
 from tests.mitm.conftest import Run
-from tests.mitm.rig import Mitm, Peer, proxying
-
-REVERSE = "reverse:http://127.0.0.1:{port}@127.0.0.1:0"
-HTTP = {"alg_plugins": ["*=http"]}
-KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+from tests.mitm.rig import proxying
+from tests.mitm.web_rig import AGREEING, ASKING, KEY, REVERSE, asked, cdp_options, head_of, json
 
 
 @pytest.fixture
 def cdp(tmp_path: Path) -> dict[str, object]:
-    """Options with the profile for DevTools, and nothing allowed on `/secret`."""
-    config = tmp_path / "alg.toml"
-    config.write_text('[http.options]\nprofiles = ["cdp"]\nallowed_paths = ["/json*", "/ws", "/"]\n', "utf-8")
-    return {**HTTP, "alg_config": str(config)}
-
-
-async def head_of(peer: Peer) -> bytes:
-    """A head, up to its empty line."""
-    lines = [await peer.line()]
-    while lines[-1] not in (b"\r\n", b""):
-        lines.append(await peer.line())
-    return b"".join(lines)
-
-
-async def asked(mitm: Mitm, client: Peer, path: bytes, answer: bytes, *fields: bytes) -> tuple[bytes, bytes]:
-    """Ask; return what the server was asked, and the head that comes back."""
-    more = b"".join(field + b"\r\n" for field in fields)
-    client.say(b"GET %s HTTP/1.1\r\nHost: gw\r\n%s\r\n" % (path, more))
-    server = await mitm.server.accept()
-    question = await head_of(server)
-    server.say(answer)
-    return question, await head_of(client)
-
-
-def json(body: bytes) -> bytes:
-    """An answer in JSON."""
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    """Options with a profile."""
+    return cdp_options(tmp_path)
 
 
 def test_the_servers_own_address(run: Run, cdp: dict[str, object]) -> None:
@@ -229,15 +201,9 @@ def test_bodies_and_messages(run: Run) -> None:
             await server.hear(b"other")
             server.say(b"HTTP/1.1 204 No Content\r\n\r\n")
             await head_of(client)
-            fields = (
-                b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY
-            )
-            client.say(b"GET /ws HTTP/1.1\r\nHost: gw\r\n%s\r\n\r\n" % fields)
+            client.say(b"GET /ws HTTP/1.1\r\nHost: gw\r\n%s\r\n" % ASKING)
             await head_of(server)
-            server.say(
-                b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-            )
+            server.say(AGREEING)
             await head_of(client)
             client.say(b"\x81\x82\0\0\0\0hi")
             first = await server.reader.readexactly(8)
