@@ -56,6 +56,7 @@ class Gateway:
     def load(self, loader: Loader) -> None:
         """Declare the options, and show FTP lines as such."""
         options.declare(loader)
+        compat.keep_messages_whole()
         views.add()
 
     def configure(self, updated: set[str]) -> None:
@@ -145,8 +146,11 @@ class Gateway:
         LOGGER.warning("alg: %s %s", error.reason, error)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """A client asks for an address of ours that stands for a server's of the other family: lead it there."""
-        if (target := self.sessions.aliased(data.client, data.server)) is not None:
+        """A client asks for an address of ours that stands for a server's of the other family: lead it there. Or it came
+        through a shared listener, whose target may have a name: that is never looked up."""
+        shared = self.web.shared.server(data.client.proxy_mode)
+        target = shared.target if shared else self.sessions.aliased(data.client, data.server)
+        if target is not None:
             data.server.address = str(target.address), target.port
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -158,7 +162,7 @@ class Gateway:
     def http_connected(self, flow: http.HTTPFlow) -> None:
         """The same, within an HTTP CONNECT tunnel."""
         handler = compat.handler_of(flow.client_conn)
-        stream = compat.connect_stream(handler, flow) if handler else None
+        stream = compat.http_stream(handler, flow) if handler else None
         if stream is not None and self._wants(stream.context.client, stream.context.server):
             compat.ask_at_start(stream)
 
@@ -202,11 +206,11 @@ class Gateway:
     # HTTP, which mitmproxy parses itself.
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """The head of a request is there."""
+        """A request begins."""
         if self._broken is not None:
             flow.kill()
             return
-        self.web.request_begins(flow)
+        self.web.begins(flow)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """A request is complete."""

@@ -14,6 +14,7 @@ import logging
 import re
 import socket
 import struct
+import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -21,8 +22,10 @@ import mitmproxy.version
 from mitmproxy import addonmanager, connection, ctx, flow, http
 from mitmproxy.proxy import commands, events, layer, mode_servers, mode_specs, server, server_hooks, tunnel
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as http_layer
 from mitmproxy.proxy.layers import tcp as tcp_layer
 from mitmproxy.proxy.layers import tls as tls_layer
+from mitmproxy.proxy.layers import websocket as websocket_layer
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from OpenSSL import SSL
 
@@ -98,6 +101,8 @@ NEEDED: Sequence[tuple[object, str, tuple[str, ...] | None]] = (
     (server.ConnectionHandler, "handle_hook", ("self", "hook")),
     (server.ConnectionHandler, "server_event", ("self", "event")),
     (server.TimeoutWatchdog, "register_activity", ("self",)),
+    (http_layer.HttpStream, "check_body_size", ("self", "request")),
+    (websocket_layer.Fragmentizer, "FRAGMENT_SIZE", None),
     (mode_servers.ProxyConnectionHandler, "__init__", ("self", "master", "r", "w", "options", "mode")),
     (mode_servers.ServerInstance, "make", None),
     (mode_servers.ServerInstance, "handle_stream", ("self", "reader", "writer")),
@@ -166,11 +171,6 @@ def proxyserver() -> Proxyserver:
 def keeps_host() -> bool:
     """Whether a reverse proxy tells its server what the client said in Host."""
     return bool(ctx.options.keep_host_header)
-
-
-def streams_bodies() -> bool:
-    """Whether large bodies pass before they are whole, heads and all, and no hook can stop that."""
-    return bool(ctx.options.stream_large_bodies)
 
 
 def server_instance(mode: mode_specs.ProxyMode) -> mode_servers.ServerInstance[mode_specs.ProxyMode]:
@@ -268,13 +268,40 @@ def ask_at_start(top: layer.Layer) -> None:
         child._ask_on_start = True
 
 
-def connect_stream(handler: ProxyConnectionHandler, flow: http.HTTPFlow) -> layer.Layer | None:
-    """The layer of an HTTP CONNECT request, above what will be tunnelled."""
+def http_stream(handler: ProxyConnectionHandler, flow: http.HTTPFlow) -> layer.Layer | None:
+    """The layer of an HTTP request; that of CONNECT is above what will be tunnelled."""
     for each in handler.layer.context.layers:
         for stream in getattr(each, "streams", {}).values():
             if getattr(stream, "flow", None) is flow:
                 return stream  # type: ignore[no-any-return]
     return None
+
+
+def keep_messages_whole() -> None:
+    """Have a WebSocket message of another length be one frame: mitmproxy cuts it every so many bytes, and what is cut
+    through a character is no text any more."""
+    websocket_layer.Fragmentizer.FRAGMENT_SIZE = sys.maxsize
+
+
+class _WithoutStreaming:
+    """mitmproxy's options for one request, as if nobody had asked for bodies to be streamed."""
+
+    stream_large_bodies = None
+
+    def __init__(self, options: object) -> None:
+        self._options = options
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._options, name)
+
+
+def hold_bodies(flow: http.HTTPFlow) -> None:
+    """Have the bodies of a request that has just begun, and of its answer, be held until they are whole."""
+    handler = handler_of(flow.client_conn)
+    stream = http_stream(handler, flow) if handler else None
+    if stream is not None:
+        stream.context.options = _WithoutStreaming(stream.context.options)  # type: ignore[assignment]
+    flow.request.stream = False
 
 
 def is_resumed(tls: SSL.Connection) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import logging
 import socket
+from copy import copy
 from dataclasses import replace
 
 from alg.core.addresses import Address, is_this_host
@@ -31,17 +32,18 @@ class SharedServers:
     def __init__(self, services: Services) -> None:
         self._services = services
         self.leases = SharedLeases(services.settings.limits.leases.shared)
-        self._treatments: dict[compat.mode_specs.ProxyMode, Treatment] = {}
         self._open: dict[SharedKey, SharedServer] = {}
+        self._used: dict[int, SharedServer] = {}
+        """Those that listen, or through which somebody is there, by their modes' identity: several may be equal."""
 
     @property
     def open(self) -> tuple[SharedServer, ...]:
         """Those that listen."""
         return tuple(self._open.values())
 
-    def treatment(self, mode: compat.mode_specs.ProxyMode) -> Treatment | None:
-        """How what comes through a listener of ours is treated; None: it is none."""
-        return self._treatments.get(mode)
+    def server(self, mode: compat.mode_specs.ProxyMode) -> SharedServer | None:
+        """The listener of ours through which a connection of that mode came, even if it is closed; None: through none."""
+        return self._used.get(id(mode))
 
     def expect(
         self, treatment: Treatment, client: Leg, server: Leg, target: Connect, *, opaque: bool, lifetime: float
@@ -65,8 +67,7 @@ class SharedServers:
 
         def listen(lease: SharedLease) -> Endpoint:
             shared = SharedServer(services, treatment, lease, self, client)
-            self._open[lease.key] = shared
-            self._treatments[shared.mode] = treatment
+            self._open[lease.key] = self._used[id(shared.mode)] = shared
             return shared.advertised
 
         return self.leases.obtain(expectation, client, now, listen)
@@ -74,9 +75,11 @@ class SharedServers:
     def closed(self, shared: SharedServer) -> None:
         """It listens no more."""
         self._open.pop(shared.lease.key, None)
-        if all(each.mode != shared.mode for each in self.open):  # there may be one at each address of ours
-            self._treatments.pop(shared.mode, None)
         self.leases.close(shared.lease)
+
+    def left(self, shared: SharedServer) -> None:
+        """It listens no more, and nobody is there who came through it."""
+        self._used.pop(id(shared.mode), None)
 
     def close(self) -> None:
         """None of them listens any more."""
@@ -97,13 +100,16 @@ class SharedServer:
         """
         self._services = services
         self.lease = lease
+        self.treatment = treatment
         self._shared = shared
         self._server: asyncio.Server | None = None
         self._closed = False
+        self._connections = 0
         plan = lease.key.target
         scheme = ("tls" if plan.tls else "tcp") if lease.key.plugin is None else ("https" if plan.tls else "http")
         at = f"{plan.name}:{plan.target.port}" if plan.name else plan.target
-        self.mode: compat.mode_specs.ProxyMode = compat.mode_specs.ProxyMode.parse(f"reverse:{scheme}://{at}")
+        # A copy: mitmproxy parses the same words into the same object.
+        self.mode: compat.mode_specs.ProxyMode = copy(compat.mode_specs.ProxyMode.parse(f"reverse:{scheme}://{at}"))
         self._instance = compat.server_instance(self.mode)
         realm, local = treatment.realms[Side.CLIENT], client.local.address
         address = realm.bind if realm.bind is not None and realm.bind.version == local.version else local
@@ -145,7 +151,21 @@ class SharedServer:
             LOGGER.warning("alg: %s %s", error.reason, printable(f"at {self._local}: {error}"))
             compat.reset_stream(writer)
             return
-        await self._instance.handle_stream(reader, writer)
+        self._connections += 1
+        try:
+            await self._instance.handle_stream(reader, writer)
+        finally:
+            self._connections -= 1
+            self._leave()
+
+    @property
+    def target(self) -> Endpoint:
+        """Where it leads: what was judged, also where the mode has the name that is asked for there."""
+        return self.lease.key.target.target
+
+    def _leave(self) -> None:
+        if self._closed and not self._connections:
+            self._shared.left(self)
 
     def _look(self) -> None:
         """Close if nobody may come any more, or look again."""
@@ -158,7 +178,7 @@ class SharedServer:
         self.close()
 
     def close(self) -> None:
-        """Stop listening; what came through lives on."""
+        """Stop listening; what came through lives on, under the same rules."""
         if self._closed:
             return
         self._closed = True
@@ -168,3 +188,4 @@ class SharedServer:
         self._services.gate.remove_socket(self._local)
         self._pool.give_back(self._local.port)
         self._shared.closed(self)
+        self._leave()

@@ -5,6 +5,7 @@ The parsing is mitmproxy's, the rules and the mapping are the plugin's.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -46,30 +47,36 @@ class Web:
         mode = flow.client_conn.proxy_mode
         if not isinstance(mode, compat.mode_specs.ReverseMode):
             return None
-        treatment = self.shared.treatment(mode) or self._services.settings.treatment(mode.address[1])
+        shared = self.shared.server(mode)
+        treatment = shared.treatment if shared else self._services.settings.treatment(mode.address[1])
         return treatment if treatment is not None and is_for_http(treatment.plugin) else None
 
-    def request_begins(self, flow: http.HTTPFlow) -> None:
-        """The head of a request is there. What passes on before it is whole is judged by nobody: that must not be."""
-        if self._treatment(flow) is None:
-            return
-        flow.request.stream = False
-        if compat.streams_bodies():
-            self.write(flow, "streamed", "stream_large_bodies would let requests and answers pass unread; unset it")
-            flow.kill()
+    def begins(self, flow: http.HTTPFlow) -> None:
+        """A request begins: it goes on when it was judged, which is when it is whole, whatever `stream_large_bodies` says."""
+        if self._treatment(flow) is not None:
+            compat.hold_bodies(flow)
 
     def response_begins(self, flow: http.HTTPFlow) -> None:
-        """The same for an answer."""
+        """The same for an answer, whatever addons before us have said."""
         if flow.id in self._exchanges and flow.response is not None:
             flow.response.stream = False
+
+    def _passed(self, flow: http.HTTPFlow, message: http.Message) -> bool:
+        """Whether another addon has let a message stream, before anybody has judged it: that ends the connection."""
+        if not message.stream:
+            return False
+        self.write(flow, "streamed", "another addon has let a body pass that nobody has judged")
+        self.forget(flow)
+        flow.kill()
+        return True
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """A request is complete: judge it, and map what is in it."""
         treatment = self._treatment(flow)
-        if treatment is None or flow.response is not None:
+        if treatment is None or flow.response is not None or self._passed(flow, flow.request):
             return
         try:
-            client, server = _leg(flow.client_conn), await _server_leg(flow)
+            client, server = _leg(flow.client_conn), self._server_leg(flow)
             ways = _Ways(self, flow, treatment, client, server)
             exchange = make_plugin(treatment.plugin, treatment.config).http(client, server, ways)
             assert exchange is not None, "it is a plugin for HTTP"
@@ -80,27 +87,41 @@ class Web:
         except Exception as problem:  # noqa: BLE001 - mitmproxy would log it, and let the request pass
             self._refuse(flow, PluginError(f"{type(problem).__name__}: {problem}"))
 
+    def _server_leg(self, flow: http.HTTPFlow) -> Leg:
+        """The leg toward the server, which mitmproxy may yet have to connect to."""
+        conn = flow.server_conn
+        mode = flow.client_conn.proxy_mode
+        assert isinstance(mode, compat.mode_specs.ReverseMode), "only there flows are treated"
+        host, port = mode.address
+        tls = TlsInfo("") if mode.scheme == "https" else None
+        if conn.peername and conn.sockname:
+            return Leg(endpoint_of(conn.sockname), endpoint_of(conn.peername), tls, name=name_of(host))
+        local = endpoint_of(flow.client_conn.sockname)
+        if (shared := self.shared.server(mode)) is not None:
+            return Leg(local, shared.target, tls, name=name_of(host))
+        if name_of(host) is not None:
+            raise PolicyError(
+                f"{host} is a name; set connection_strategy=eager, so that its address is known", reason="lazy"
+            )
+        return Leg(local, Endpoint.parse(host, port), tls)
+
     def _ask(self, flow: http.HTTPFlow, exchange: HttpExchange, client: Leg) -> None:
         given = flow.request
         headers = _fields(given.headers, host=_called(flow, client))
         asked = HttpRequest(given.data.method, given.data.path, headers, given.raw_content or b"")
         mapped = exchange.request(asked)
-        given.headers = http.Headers(mapped.headers)
-        if mapped.body != asked.body:
-            given.content = mapped.body
+        _write(given, mapped.headers, mapped.body, changed=mapped.body != asked.body)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """An answer is complete: judge it, and map what is in it."""
         exchange = self._exchanges.get(flow.id)
-        if exchange is None or flow.response is None:
+        if exchange is None or flow.response is None or self._passed(flow, flow.response):
             return
         try:
             given = flow.response
             heard = HttpResponse(given.status_code, tuple(given.headers.fields), given.raw_content or b"")
             mapped = await exchange.response(heard)
-            given.headers = http.Headers(mapped.headers)
-            if mapped.body != heard.body:
-                given.content = mapped.body
+            _write(given, mapped.headers, mapped.body, changed=mapped.body != heard.body)
         except AlgError as error:
             self._refuse(flow, error)
         except Exception as problem:  # noqa: BLE001 - as above
@@ -189,20 +210,12 @@ def _leg(conn: Connection) -> Leg:
     return Leg(endpoint_of(conn.sockname), endpoint_of(conn.peername), tls)
 
 
-async def _server_leg(flow: http.HTTPFlow) -> Leg:
-    """The leg toward the server, which mitmproxy may yet have to connect to."""
-    conn = flow.server_conn
-    mode = flow.client_conn.proxy_mode
-    assert isinstance(mode, compat.mode_specs.ReverseMode), "only there flows are treated"
-    host, port = mode.address
-    tls = TlsInfo("") if mode.scheme == "https" else None
-    if conn.peername and conn.sockname:
-        return Leg(endpoint_of(conn.sockname), endpoint_of(conn.peername), tls, name=name_of(host))
-    if name_of(host) is not None:
-        raise PolicyError(
-            f"{host} is a name; set connection_strategy=eager, so that its address is known", reason="lazy"
-        )
-    return Leg(endpoint_of(flow.client_conn.sockname), Endpoint.parse(host, port), tls)
+def _write(message: http.Message, headers: Iterable[HeaderField], body: bytes, *, changed: bool) -> None:
+    """Write what the plugin has made of a message. Of a body that it has read, the fields no longer say how it was coded."""
+    was_coded = "content-encoding" in message.headers
+    message.headers = http.Headers(headers)
+    if changed or (was_coded and "content-encoding" not in message.headers):
+        message.content = body
 
 
 def _called(flow: http.HTTPFlow, client: Leg) -> bytes:

@@ -12,42 +12,14 @@ from mitmproxy.http import HTTPFlow
 
 from alg.plugin import Connect, Endpoint, HttpExchange, HttpRequest, HttpResponse, Leg, Side, StreamPlugin, Ways
 from tests.mitm.conftest import Run
-from tests.mitm.rig import Mitm, Peer, proxying
-
-REVERSE = "reverse:http://127.0.0.1:{port}@127.0.0.1:0"
-HTTP = {"alg_plugins": ["*=http"]}
-KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+from tests.mitm.rig import proxying
+from tests.mitm.web_rig import AGREEING, ASKING, KEY, REVERSE, asked, cdp_options, head_of, json
 
 
 @pytest.fixture
 def cdp(tmp_path: Path) -> dict[str, object]:
-    """Options with the profile for DevTools, and nothing allowed on `/secret`."""
-    config = tmp_path / "alg.toml"
-    config.write_text('[http.options]\nprofiles = ["cdp"]\nallowed_paths = ["/json*", "/ws", "/"]\n', "utf-8")
-    return {**HTTP, "alg_config": str(config)}
-
-
-async def head_of(peer: Peer) -> bytes:
-    """A head, up to its empty line."""
-    lines = [await peer.line()]
-    while lines[-1] not in (b"\r\n", b""):
-        lines.append(await peer.line())
-    return b"".join(lines)
-
-
-async def asked(mitm: Mitm, client: Peer, path: bytes, answer: bytes, *fields: bytes) -> tuple[bytes, bytes]:
-    """Ask; return what the server was asked, and the head that comes back."""
-    more = b"".join(field + b"\r\n" for field in fields)
-    client.say(b"GET %s HTTP/1.1\r\nHost: gw\r\n%s\r\n" % (path, more))
-    server = await mitm.server.accept()
-    question = await head_of(server)
-    server.say(answer)
-    return question, await head_of(client)
-
-
-def json(body: bytes) -> bytes:
-    """An answer in JSON."""
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    """Options with a profile."""
+    return cdp_options(tmp_path)
 
 
 def test_the_servers_own_address(run: Run, cdp: dict[str, object]) -> None:
@@ -231,15 +203,9 @@ def test_bodies_and_messages(run: Run) -> None:
             await server.hear(b"other")
             server.say(b"HTTP/1.1 204 No Content\r\n\r\n")
             await head_of(client)
-            fields = (
-                b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY
-            )
-            client.say(b"GET /ws HTTP/1.1\r\nHost: gw\r\n%s\r\n\r\n" % fields)
+            client.say(b"GET /ws HTTP/1.1\r\nHost: gw\r\n%s\r\n" % ASKING)
             await head_of(server)
-            server.say(
-                b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-            )
+            server.say(AGREEING)
             await head_of(client)
             client.say(b"\x81\x82\0\0\0\0hi")
             first = await server.reader.readexactly(8)
@@ -284,21 +250,6 @@ class StreamingAddon:
         """Those of answers."""
         assert flow.response is not None
         flow.response.stream = True
-
-
-@pytest.mark.parametrize("framing", [b"Content-Length: 3000", b"Transfer-Encoding: chunked"])
-def test_bodies_that_pass_at_once(run: Run, cdp: dict[str, object], framing: bytes) -> None:
-    """T49: they would take their heads with them, past all rules; so nothing passes."""
-
-    async def talk() -> None:
-        async with proxying(REVERSE, options={**cdp, "stream_large_bodies": "1k"}) as mitm:
-            client = await mitm.connect()
-            client.say(b"POST /secret HTTP/1.1\r\nHost: gw\r\n%s\r\n\r\nbb8\r\n%s" % (framing, bytes(2990)))
-            assert await client.until_cut() == b""
-            assert mitm.gateway.records == ["streamed"]
-            assert await (await mitm.server.accept()).until_cut() == b""
-
-    run(talk())
 
 
 def test_another_addon_that_streams(run: Run, cdp: dict[str, object]) -> None:
@@ -360,8 +311,8 @@ def test_two_listeners_to_one_target(run: Run) -> None:
             first, second = shared.open
             assert first.mode == second.mode
             first.close()
-            assert shared.treatment(second.mode) is treatment
+            assert (shared.server(first.mode), shared.server(second.mode)) == (None, second)
             second.close()
-            assert shared.treatment(second.mode) is None
+            assert shared.server(second.mode) is None
 
     run(talk())

@@ -6,10 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from tests.peers.mitm import newest
 from tests.peers.rig import guarded
 
 from . import install, table
-from .gateway import MODES
+from .gateway import MITMPROXY, MODES
 
 
 def main() -> int:
@@ -20,13 +21,20 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="WORDS", help="e.g. cdp/playwright, 'elasticsearch tls'")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every result as JSON")
     parser.add_argument("--wire", action="store_true", help="show requests and addresses as the client's side saw them")
+    parser.add_argument(
+        "--newest", action="store_true", help="mitm, mitmdump: the newest mitmproxy, in a tree of its own"
+    )
     options = parser.parse_args()
 
     def work() -> int:
         if options.install:
             install.install()
             return 0
-        return table.run_table(options.gateway, options.only, options.json, wire=options.wire)
+        if options.newest:
+            if options.gateway not in MITMPROXY:
+                parser.error("--newest is for --gateway mitm and mitmdump")
+            newest.prepare()
+        return table.run_table(options.gateway, options.only, options.json, wire=options.wire, newest=options.newest)
 
     return guarded(work)
 

@@ -53,13 +53,13 @@ def chromedriver(bench: Bench) -> list[Daemon]:
     return [page(bench), Daemon("chromedriver", whole, ((SERVER[4], DRIVER_PORT),))]
 
 
-def python(thing: str, plain: str = "", over: str = "") -> Row:
+def python(thing: str, plain: str = "", bare: str = "", over: str = "") -> Row:
     """Selenium's client for Python."""
 
     def command(stage: Stage) -> list[str]:
         return python_client("selenium_client.py", thing, stage.url, PAGE_URL, str(stage.picture), over=over)
 
-    return Row(command, (TITLE,), pictured, plain=plain)
+    return Row(command, (TITLE,), pictured, plain=plain, bare=bare)
 
 
 def playwright(stage: Stage) -> list[str]:
@@ -72,8 +72,8 @@ def scenes() -> Iterator[Scene]:
     for tls in (False, True):
         suffix, echo = (" tls", "") if tls else ("", ECHO)
         through_grid = {
-            "selenium bidi": python("bidi", TOLD),
-            "selenium se:cdp": python("cdp", TOLD),
+            "selenium bidi": python("bidi", TOLD, TOLD),
+            "selenium se:cdp": python("cdp", TOLD, TOLD),
             "selenium 4.45 bidi": python("bidi", over=OLDER),
             "selenium 4.45 se:cdp": python("cdp", over=OLDER),
             "playwright se:cdp": Row(playwright, (TITLE,), pictured),

@@ -17,7 +17,7 @@ from tests.peers.mover import sections_text
 from tests.peers.namespaces import GATEWAY_INSIDE, SERVER, Lab
 from tests.peers.processes import Process, run_limited
 
-from .gateway import Discovery, orders
+from .gateway import Discovery, authority, orders
 from .install import CACHE, NODE_MODULES, PYTHON, node, overlay
 from .wire import HttpTap
 
@@ -40,16 +40,17 @@ class Bench:
     lab: Lab
     scratch: Path
     mode: str
+    newest: bool = False
 
     @property
     def home(self) -> Path:
-        """Where the gateway keeps its authority."""
+        """Where the gateway keeps its files."""
         return self.scratch / "home"
 
     @property
     def authority(self) -> Path:
         """The gateway's authority, which clients trust."""
-        return self.scratch / "authority.pem"
+        return authority(self.mode, self.home)
 
     def host(self, mode: str) -> str:
         """The address at which clients begin."""
@@ -60,7 +61,8 @@ class Bench:
 class Row:
     """One client: its command line, and what must have come of it.
 
-    `plain` says why it succeeds through a relay that looks at nothing, too; `direct` why it fails without any gateway.
+    `plain` says why it succeeds through a relay that looks at nothing, too; `direct` why it fails without any gateway;
+    `bare` why it succeeds through mitmproxy without the addon.
     """
 
     command: Callable[[Stage], list[str]]
@@ -68,6 +70,7 @@ class Row:
     then: Callable[[Stage], str] | None = None
     plain: str = ""
     direct: str = ""
+    bare: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ def staged(scene: Scene, bench: Bench, mode: str, servers: dict[str, Process], w
     with ExitStack() as stack:
         tap = HttpTap(bench.lab.client)
         stack.callback(tap.close)
-        told = orders(mode, scene.discovery, bench.home)
+        told = orders(mode, scene.discovery, bench.home, newest=bench.newest)
         with Gateway(bench.lab, "direct" if mode == "direct" else "alg", told) as gateway:
             yield Stage(bench, mode, scene.discovery, gateway, servers, tap)
             wrong += [f"{scene.name}, {mode}: {complaint}" for complaint in gateway.finish()]

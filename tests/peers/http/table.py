@@ -1,7 +1,8 @@
 """Protocols whose HTTP, JSON or XML answers carry network addresses: real clients that follow them, through the gateway.
 
 Browsers' debugging interface, WebDriver with BiDi, ONVIF cameras, Elasticsearch's sniffing, WebHDFS. With `alg`, each
-client is tried a second time through a relay that looks at nothing, where it must fail: that row is called `plain`.
+client is tried a second time through a relay that looks at nothing, where it must fail: that row is called `plain`. With
+`mitm` the plugin is in mitmproxy; with `mitmdump` there is no plugin, and what succeeds all the same says why.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from tests.peers.processes import LabError, Process
 from tests.peers.rig import summary
 
 from . import cdp, elasticsearch, onvif, selenium, webhdfs
-from .gateway import export_authority
+from .gateway import MITMPROXY, export_authority
 from .stage import NAME, Bench, Row, Scene, Stage, attempt, staged
 
 TOPICS = (cdp, onvif, elasticsearch, webhdfs, selenium)
 KNOCK_PORT = 7
 GATEWAYS = {"alg": ("alg", "tcp"), "tcp": ("tcp",), "direct": ("direct",)}
+GATEWAYS |= {mode: (mode,) for mode in MITMPROXY}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def scenes(only: str) -> Iterator[Scene]:
 
 
 @contextmanager
-def built_bench(mode: str) -> Iterator[Bench]:
+def built_bench(mode: str, *, newest: bool) -> Iterator[Bench]:
     """Build the namespaces, see that they are apart, give clients their names; take all down whatever happens."""
     with (
         tempfile.TemporaryDirectory(prefix="alg-peers-", ignore_cleanup_errors=True) as folder,
@@ -63,13 +65,15 @@ def built_bench(mode: str) -> Iterator[Bench]:
             for address in SERVER.values():
                 listeners.enter_context(lab.server.listen(address, KNOCK_PORT))
             lab.check_isolation(KNOCK_PORT)
-        bench = Bench(lab, Path(folder), mode)
+        bench = Bench(lab, Path(folder), mode, newest)
+        bench.home.mkdir()
         names = [f"{bench.host(mode)} {NAME}"]
         if mode == "direct":
             names += [f"{SERVER[4]} {name}" for name in elasticsearch.NAMES]
         hosts = PRIVATE_ETC / lab.client.name / "hosts"
         hosts.write_text(hosts.read_text() + "\n".join(names) + "\n")
-        export_authority(bench.home, bench.authority)
+        if mode not in MITMPROXY:
+            export_authority(bench.home, bench.authority)
         yield bench
 
 
@@ -97,6 +101,8 @@ def expectation(mode: str, row: Row) -> tuple[bool, str]:
         return bool(row.plain), row.plain
     if mode == "direct":
         return not row.direct, row.direct
+    if mode == "mitmdump":
+        return bool(row.bare), row.bare
     return True, ""
 
 
@@ -123,14 +129,14 @@ def perform(bench: Bench, scene: Scene, modes: tuple[str, ...], wrong: list[str]
                         print("\n".join(f"     {line}" for line in stage.wire()), flush=True)
 
 
-def run_table(mode: str, only: str, report: Path | None, *, wire: bool) -> int:
+def run_table(mode: str, only: str, report: Path | None, *, wire: bool, newest: bool) -> int:
     """Run the rows, return the exit status: 0 only if nothing failed."""
     chosen = list(scenes(only))
     if not chosen:
         raise LabError(f"--only {only} fits no row: names look like 'cdp tls/playwright'")
     wrong: list[str] = []
     results: list[Result] = []
-    with built_bench(mode) as bench:
+    with built_bench(mode, newest=newest) as bench:
         for scene in chosen:
             for result in perform(bench, scene, GATEWAYS[mode], wrong, wire=wire):
                 results.append(result)

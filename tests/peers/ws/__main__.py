@@ -16,7 +16,7 @@ def main() -> int:
     """Parse the arguments, then install or run the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.peers.ws", description=table.__doc__)
     parser.add_argument("--install", action="store_true", help="fetch servers and clients, then stop")
-    parser.add_argument("--gateway", choices=MODES, default="alg", help="direct: none; tcp: a relay of plain TCP")
+    parser.add_argument("--gateway", choices=MODES, default="alg", help="what joins the two sides (default: alg)")
     parser.add_argument("--only", default="", metavar="WORDS", help="e.g. chromium/ws, 'plain /ws/ close'")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every result as JSON")
     options = parser.parse_args()

@@ -52,8 +52,16 @@ WEBSOCAT = ("text", "binary", "subprotocol agreed", "close 1000")
 SERVER_SEES = {"websocat": r"^closed 1005 *$"}
 
 
-def rows(client: str) -> tuple[str, ...]:
+# Through mitmproxy: what it must not change. How fast it is, and how many it holds, is its own affair.
+MITMPROXY_CLIENTS = ("chromium", "websockets", "ws")
+MITMPROXY_ROWS = tuple(row for row in ROWS if row not in ("many up and down", "many down", "sockets"))
+
+
+def rows(client: str, *, mitmproxy: bool = False) -> tuple[str, ...]:
     """The rows that a client can play."""
+    if mitmproxy:
+        known = rows(client) if client in MITMPROXY_CLIENTS else ()
+        return tuple(row for row in known if row in MITMPROXY_ROWS)
     if client in ("websocat", "libcurl"):
         return WEBSOCAT if client == "websocat" else LIBCURL
     return tuple(row for row in ROWS if row != "uncompressed" or client == "websockets")

@@ -1,7 +1,7 @@
 """The gateway under test, started as a user would, and its legs: which of the two sides speaks TLS.
 
-In direct mode there is no gateway, and clients reach the servers by ordinary routes. Everything about how the gateway
-is told what to do is in `orders`.
+In direct mode there is no gateway, and clients reach the servers by ordinary routes. With `mitm` the plugin is in
+mitmproxy, with `mitmdump` that has none. Everything about how the gateway is told what to do is in `orders`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.peers.gateway import Gateway, Orders, route
+from tests.peers.mitmdump import AUTHORITY, CONFIGURATION, web_orders
 from tests.peers.namespaces import GATEWAY_INSIDE, SERVER, Lab
 from tests.peers.tls.certificates import Certificates
 
-MODES = ("alg", "frames", "direct", "tcp")
+MODES = ("alg", "frames", "direct", "tcp", "mitm", "mitmdump")
+MITMPROXY = ("mitm", "mitmdump")
 # What each server listens at: in the clear, with TLS.
 PORTS = {"websockets": (9001, 9011), "ws": (9002, 9012)}
 ROGUE_PORT = 9003
@@ -50,6 +52,8 @@ def legs(mode: str) -> tuple[Leg, ...]:
 
 def orders(mode: str, leg: Leg, ports: Iterable[int], certificates: Certificates, scratch: Path) -> Orders:
     """What the gateway is told. This is the one place to adjust."""
+    if mode in MITMPROXY:
+        return _mitm_orders(mode, leg, ports, certificates, scratch)
     kind = {"tcp": ("tcp", "tls")}.get(mode, ("ws", "wss"))
     routes = [route(kind[leg.inside], GATEWAY_INSIDE[4], port, SERVER[4], port) for port in ports]
     if mode == "frames":
@@ -61,6 +65,16 @@ def orders(mode: str, leg: Leg, ports: Iterable[int], certificates: Certificates
         elif leg.inside:
             arguments += ["--upstream-tls", "never"]
     return Orders(tuple(arguments), len(routes), home=certificates.home, ready=READY)
+
+
+def _mitm_orders(mode: str, leg: Leg, ports: Iterable[int], certificates: Certificates, scratch: Path) -> Orders:
+    """Reverse proxies of mitmproxy's; which of them take TLS from clients is not said, for all do."""
+    told = [("https" if leg.outside else "http", port) for port in ports]
+    options = [f"ssl_verify_upstream_trusted_ca={certificates.authority}"]
+    if mode == "mitmdump":
+        return web_orders(told, scratch, *options)
+    options += [f"alg_plugins={port}=http" for _, port in told]
+    return web_orders(told, scratch, *options, table="[http.options]\n")
 
 
 def _configuration(routes: Sequence[str], leg: Leg, certificates: Certificates, scratch: Path) -> Path:
@@ -85,6 +99,8 @@ def start(lab: Lab, mode: str, leg: Leg, ports: Iterable[int], certificates: Cer
     return Gateway(lab, "direct" if mode == "direct" else "alg", told)
 
 
-def trusted(mode: str, certificates: Certificates) -> Path:
-    """The authority whose certificates clients are shown."""
+def trusted(mode: str, certificates: Certificates, scratch: Path) -> Path:
+    """The authority whose certificates clients are shown; mitmproxy makes its own when it starts."""
+    if mode in MITMPROXY:
+        return scratch / CONFIGURATION / AUTHORITY
     return certificates.authority if mode == "direct" else certificates.trusted

@@ -1,4 +1,6 @@
-"""Where the servers themselves do not do as the RFCs say: their verdicts without a gateway."""
+"""Where others than the gateway do not do as the RFCs say: servers, their verdicts without a gateway; and mitmproxy, with
+the addon and without it (`--gateway mitmdump`).
+"""
 
 from __future__ import annotations
 
@@ -19,3 +21,16 @@ KNOWN: dict[tuple[str, str], str] = {
 def known(server: str, case: str) -> str:
     """The verdict that this server is known for, or nothing."""
     return KNOWN.get((server, case), "")
+
+
+# mitmproxy passes on an end without a close frame as one with it, and has only 1000 for what must not be sent.
+DROPPED = r"closed with 1000$"
+# Alone, it writes the server's name into Host and leaves Origin: to the server, its own page is a stranger's.
+STRANGER = r"the server was told origin \S+ instead of \S+$"
+
+
+def known_of_mitmproxy(mode: str, client: str, row: str) -> str:
+    """What the client says where a row fails by mitmproxy's own doing, as a pattern; or nothing."""
+    if row == "server drops":
+        return DROPPED
+    return STRANGER if (mode, client, row) == ("mitmdump", "chromium", "target") else ""

@@ -20,7 +20,8 @@ from tests.peers.rig import summary
 from . import gateway, install
 from .chromium import opened, trust
 from .clients import CLIENTS, ROWS, SERVER_SEES, Surroundings, rows, settings
-from .gateway import LEGS, PORTS, Leg
+from .gateway import LEGS, MITMPROXY, PORTS, Leg
+from .known import known_of_mitmproxy
 from .servers import Stand, stand
 
 PATIENCE = 3.0
@@ -43,11 +44,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """How a cell ended; nothing in `problem` means well."""
+    """How a cell ended; nothing in `problem` means well, or, where it is `known`, as badly as mitmproxy alone does."""
 
     cell: Cell
     problem: str
     seconds: float
+    known: bool = False
 
 
 def planned(mode: str, only: str) -> list[Cell]:
@@ -55,7 +57,7 @@ def planned(mode: str, only: str) -> list[Cell]:
     cells = [
         Cell(leg.name, server, client, row)
         for leg, server, client in itertools.product(gateway.legs(mode), PORTS, CLIENTS)
-        for row in rows(client)
+        for row in rows(client, mitmproxy=mode in MITMPROXY)
     ]
     return [cell for cell in cells if all(word in cell.label for word in only.split())]
 
@@ -72,7 +74,7 @@ def shown(server: Process, start: int, pattern: str) -> str:
 
 def run_leg(built: Stand, mode: str, leg: Leg, cells: list[Cell], complaints: list[str]) -> Iterator[Result]:
     """Play all cells of a leg."""
-    authority = gateway.trusted(mode, built.certificates)
+    authority = gateway.trusted(mode, built.certificates, built.scratch)
     ports = [leg.port(name) for name in PORTS]
     with gateway.start(built.lab, mode, leg, ports, built.certificates, built.scratch) as middle:
         # The browser keeps idle connections, for whose end the gateway would wait.
@@ -83,19 +85,22 @@ def run_leg(built: Stand, mode: str, leg: Leg, cells: list[Cell], complaints: li
                 trust(home, authority)
                 around = Surroundings(built.lab.client, authority, stack.enter_context(opened(built.lab.client, home)))
             for cell in cells:
-                yield play(built, leg, middle, around, cell)
+                known = known_of_mitmproxy(mode, cell.client, cell.row) if mode in MITMPROXY else ""
+                yield play(built, leg, middle, around, cell, known)
         complaints += [f"{leg.name}: {complaint}" for complaint in middle.finish()]
 
 
-def play(built: Stand, leg: Leg, middle: Gateway, around: Surroundings, cell: Cell) -> Result:
-    """Play one cell; print everything that helps where it failed."""
+def play(built: Stand, leg: Leg, middle: Gateway, around: Surroundings, cell: Cell, known: str) -> Result:
+    """Play one cell; print everything that helps where it failed, or did not fail as it is `known` for."""
     server = built.servers[cell.server, leg.outside]
     server_start, log_start = len(server.lines), middle.log_length()
     begin = time.monotonic()
     base = f"{leg.scheme}://{middle.hosts[4]}:{leg.port(cell.server)}"
     problem = CLIENTS[cell.client](around, cell.row, base, settings(cell.client))
+    if known:
+        problem = "" if re.search(known, problem) else f"'{problem}' instead of '{known}'"
     problem = problem or shown(server, server_start, SERVER_SEES.get(cell.client, ROWS[cell.row]))
-    result = Result(cell, problem, round(time.monotonic() - begin, 2))
+    result = Result(cell, problem, round(time.monotonic() - begin, 2), bool(known))
     if problem:
         print(f"FAIL {cell.label} ({result.seconds} s): {problem}", flush=True)
         for line in [*middle.log_since(log_start)[-20:], *server.lines[server_start:][-10:]]:
@@ -112,10 +117,17 @@ def grid(results: list[Result]) -> str:
     lines = [f"{name:21}{head}" for name, head in zip((f"{results[0].cell.leg}: client", "server"), heads, strict=True)]
     for row in ROWS:
         squares = [found.get((row, *column)) for column in columns]
-        words = "".join(f"{'-' if one is None else 'FAIL' if one.problem else 'ok':{width}}" for one in squares)
+        words = "".join(f"{square(one):{width}}" for one in squares)
         if any(squares):
             lines.append(f"{row:21}{words}".rstrip())
     return "\n".join(lines)
+
+
+def square(result: Result | None) -> str:
+    """A result in one word."""
+    if result is None:
+        return "-"
+    return "FAIL" if result.problem else "known" if result.known else "ok"
 
 
 def run_table(mode: str, only: str, report: Path | None) -> int:
