@@ -151,6 +151,8 @@ class Playbook:
         self._listeners = None if listeners is None else deque(endpoint(listener) for listener in listeners)
         self._next_port = 20001
         self._hold = hold
+        self._is_answering = False
+        """Whether answers are given: what they bring waits for its turn, however much it is."""
         self._held: deque[_Question] = deque()
         self._spliced: set[Side] = set()
         self._forwarding: dict[Side, int] = {}
@@ -304,8 +306,14 @@ class Playbook:
                 self._close(command)
             else:
                 self._do_unread(command)
-        while self._held and not self._hold:  # only now: commands are carried out in order
+        if not self._is_answering:  # only now: commands are carried out in order
+            self._answer_held()
+
+    def _answer_held(self) -> None:
+        self._is_answering = True
+        while self._held and not self._hold:
             self._answer(self._held.popleft(), None)
+        self._is_answering = False
 
     def _do_unread(self, command: Splice | Forward | SetDeadline) -> None:
         if isinstance(command, Splice):

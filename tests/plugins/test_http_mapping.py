@@ -404,6 +404,17 @@ def test_what_is_refused_is_recorded_once() -> None:
     assert book.reasons == ["third_party_address"]
 
 
+def test_a_body_that_names_many() -> None:
+    """As many as there may be; the others stay as they are. A playbook answers them one after the other, as a relay does."""
+    book = talk(HttpConfig(rules=(Rule(json=("url",)),)))
+    book.client(get())
+    urls = b",".join(b'"http://10.77.2.2:%d/"' % port for port in range(20000, 21000))
+    book.server(answer(b'{"url":[%s]}' % urls))
+    assert (book.error, book.closed) == (None, False)
+    assert book.to_client.count(b"http://gw:") == book.gate.limits.shared
+    assert book.to_client.count(b"http://10.77.2.2:") == 1000 - book.gate.limits.shared
+
+
 def test_what_was_told_is_forgotten() -> None:
     """A server that goes on naming others does not fill the memory."""
     book = talk(HttpConfig(profiles=(Profile.ELASTICSEARCH_SNIFF,)))
