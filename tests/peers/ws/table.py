@@ -99,7 +99,8 @@ def play(built: Stand, leg: Leg, middle: Gateway, around: Surroundings, cell: Ce
     problem = CLIENTS[cell.client](around, cell.row, base, settings(cell.client))
     if known:
         problem = "" if re.search(known, problem) else f"'{problem}' instead of '{known}'"
-    problem = problem or shown(server, server_start, SERVER_SEES.get(cell.client, ROWS[cell.row]))
+    else:
+        problem = problem or shown(server, server_start, SERVER_SEES.get(cell.client, ROWS[cell.row]))
     result = Result(cell, problem, round(time.monotonic() - begin, 2), bool(known))
     if problem:
         print(f"FAIL {cell.label} ({result.seconds} s): {problem}", flush=True)
