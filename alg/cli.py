@@ -159,6 +159,13 @@ def _settings_options(command: F) -> F:
             help="A ready profile of the plugin, e.g. cdp for http, read-only for ftp (may be given several times).",
         ),
         click.option(
+            "--option",
+            "options",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="An option of the plugin, as in its table of a configuration file, e.g. frames=read (several times).",
+        ),
+        click.option(
             "--targets-server",
             type=_Network(),
             multiple=True,

@@ -9,7 +9,7 @@ import contextlib
 import difflib
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,8 @@ class Overrides:
     allow_upstream: tuple[str, ...] = ()
     proxy_protocol: str | None = None
     profiles: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    """`KEY=VALUE` of the plugin's table; VALUE as in TOML, or plain text."""
     targets_server: tuple[Network, ...] = ()
     xferlog: Path | None = None
 
@@ -155,7 +157,7 @@ def _route(table: RouteTable, file: FileTable, overrides: Overrides, registry: R
         ),
         allowed=allowed,
         proxy_protocol=ProxyVersion(proxy_protocol) if proxy_protocol else None,
-        config=plugin_config(route.plugin, _options(route.plugin, table.options, overrides.profiles)),
+        config=plugin_config(route.plugin, _options(route.plugin, table.options, overrides)),
         realms={
             side: Realm(each.bind, advertise[side], ports[0] or each.ports or ports[1] or ports[2])
             for side, each in tables.items()
@@ -167,15 +169,26 @@ def _route(table: RouteTable, file: FileTable, overrides: Overrides, registry: R
     )
 
 
-def _options(
-    plugin: type[StreamPlugin[object]], table: dict[str, object], profiles: Sequence[str]
-) -> dict[str, object]:
-    """The plugin's table with the profiles of the command line in place of its own."""
+def _options(plugin: type[StreamPlugin[object]], table: dict[str, object], overrides: Overrides) -> dict[str, object]:
+    """The plugin's table with what the command line says on top of it."""
+    said = dict(map(_option, overrides.options))
+    profiles = overrides.profiles
     if not profiles:
-        return table
+        return {**table, **said}
     if plugin.config_type is None or "profiles" not in (each.name for each in fields(plugin.config_type)):
         raise ConfigError(f"options: plugin {plugin.name} has no profiles, but {', '.join(profiles)} is asked for")
-    return {**table, "profiles": list(profiles)}
+    return {**table, **said, "profiles": list(profiles)}
+
+
+def _option(text: str) -> tuple[str, object]:
+    """Parse `KEY=VALUE` of the command line."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"options: {text!r} is not KEY=VALUE, e.g. 'allowed_hosts=[\"gw.example\"]'")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
 
 
 def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) -> object:

@@ -238,3 +238,21 @@ def test_profiles_and_targets_of_the_command_line(tmp_path: Path) -> None:
     assert made.targets[Side.SERVER].networks == (ip_network("10.2.0.0/16"),)
     with pytest.raises(ConfigError, match="plugin tcp has no profiles, but cdp is asked for"):
         loaded(tmp_path, "[routes.a]\nroute = 'tcp://127.0.0.1:8080@1'\n", Overrides(profiles=("cdp",)))
+
+
+def test_options_of_the_command_line(tmp_path: Path) -> None:
+    """As in TOML, or plain text; they stand above those of the file."""
+    file = HTTP + "keep_alive = 5.0\nmax_head = 100\n"
+    overrides = Overrides(options=("max_head=200", "frames=read", 'allowed_hosts=["a", "b"]', "forwarded = 'set'"))
+    config = loaded(tmp_path, file, overrides).routes[0].config
+    assert isinstance(config, HttpConfig)
+    assert (config.max_head, config.keep_alive, config.allowed_hosts) == (200, 5.0, ("a", "b"))
+    assert (config.frames.value, config.forwarded.value) == ("read", "set")
+    for text, line in (
+        ("frames", "options: 'frames' is not KEY=VALUE"),
+        ("=1", "options: '=1' is not KEY=VALUE"),
+        ("frame=read", "options.frame: unknown key; did you mean frames?"),
+        ("max_head=x", "options.max_head: must be an integer, not 'x'"),
+    ):
+        with pytest.raises(ConfigError, match=line):
+            loaded(tmp_path, file, Overrides(options=(text,)))

@@ -13,6 +13,8 @@ from alg.core.addresses import Address, canonical
 from alg.core.errors import BindError, PolicyError
 from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
 
+OF_A_CLIENT = 16
+"""Shared leases that one client may be told of at least; it is a quarter of all that there may be, where that is more."""
 CLIENTS = 4096
 """Addresses that may be let through one shared listener at a time."""
 
@@ -58,6 +60,10 @@ class SharedLease:
                 raise BindError(f"{CLIENTS} clients may come already, the limit", reason="too_many_leases")
         self._until[canonical(client)] = now + self.expectation.lifetime
 
+    def knows(self, client: Address, now: float) -> bool:
+        """Whether this client may come."""
+        return self._until.get(canonical(client), now) > now
+
     def admit(self, peer: Address, now: float) -> None:
         """Let somebody through, or refuse it.
 
@@ -78,7 +84,7 @@ class SharedLease:
 
 
 class SharedLeases:
-    """The shared leases of one route; at most `limit`."""
+    """The shared leases of one route: at most `limit`, of which one client cannot use up all."""
 
     __slots__ = ("_by_endpoint", "_leases", "_limit")
 
@@ -102,15 +108,24 @@ class SharedLeases:
         key = SharedKey(leg.local.address, connect, accept.tls, expectation.plugin)
         lease = self._leases.get(key)
         if lease is None:
+            self._make_room(leg.peer.address, now)
             lease = self._open(SharedLease(key, expectation), listen)
         for source in accept.sources or (leg.peer.address,):
             lease.tell(source, now)
         assert lease.endpoint is not None, "it listens"
         return lease.endpoint
 
-    def _open(self, lease: SharedLease, listen: Callable[[SharedLease], Endpoint]) -> SharedLease:
+    def _make_room(self, client: Address, now: float) -> None:
+        """Refuse one more where there are enough, in all or of this client."""
         if len(self._leases) >= self._limit:
             raise BindError(f"{len(self._leases)} shared leases are open, the limit", reason="too_many_leases")
+        told = sum(lease.knows(client, now) for lease in self)
+        if told >= max(OF_A_CLIENT, self._limit // 4):
+            raise BindError(
+                f"{client} was told of {told} shared leases, the limit of one client", reason="too_many_leases"
+            )
+
+    def _open(self, lease: SharedLease, listen: Callable[[SharedLease], Endpoint]) -> SharedLease:
         lease.endpoint = listen(lease)
         self._leases[lease.key] = lease
         self._by_endpoint[lease.endpoint] = lease  # one, where two addresses of ours are advertised as one and the same

@@ -206,7 +206,7 @@ class _Ways:
 
 def _leg(conn: Connection) -> Leg:
     assert conn.sockname and conn.peername, "it is connected"
-    tls = TlsInfo(conn.tls_version or "") if conn.tls else None
+    tls = TlsInfo(conn.tls_version or "", server_name=conn.sni) if conn.tls else None
     return Leg(endpoint_of(conn.sockname), endpoint_of(conn.peername), tls)
 
 

@@ -8,7 +8,7 @@ import re
 from fnmatch import fnmatchcase
 from urllib.parse import unquote_to_bytes
 
-from alg.plugin import PolicyError, ProtocolError
+from alg.plugin import Leg, PolicyError, ProtocolError
 from alg_http.config import HttpConfig
 from alg_http.heads import Request
 from alg_http.origins import Origin
@@ -22,14 +22,26 @@ def path_of(target: bytes) -> str:
     return unquote_to_bytes(target.partition(b"?")[0]).decode("utf-8", "replace")
 
 
-def admit(config: HttpConfig, request: Request, outside: Origin) -> None:
-    """Let a request pass, or refuse it.
+def is_known(config: HttpConfig, outside: Origin, client: Leg) -> bool:
+    """Whether what a client calls us is ours. A web page of somebody else's can have its own name resolved to us (DNS
+    rebinding), and no address of ours, no name that our certificate was shown for, none that the operator has listed.
+    """
+    shown_for = client.tls is not None and client.tls.server_name == outside.host
+    return outside.is_address or outside.host == "localhost" or shown_for or _is_listed(config.allowed_hosts, outside)
+
+
+def admit(config: HttpConfig, request: Request, outside: Origin, *, known: bool) -> None:
+    """Let a request pass, or refuse it; `known`: what the client calls us is ours.
 
     Raises:
         PolicyError: `foreign_host`, `path_refused` or `method_refused`.
     """
     if config.allowed_hosts and not _is_listed(config.allowed_hosts, outside):
         raise PolicyError(f"{outside.host_and_port.decode('ascii')} is none of `allowed_hosts`", reason="foreign_host")
+    if config.names_address and not known:
+        # By the name alone the server would see that it is not meant; since it hears its own address, we must.
+        words = f"{outside.host_and_port.decode('ascii')} is a name, which the server does not take"
+        raise PolicyError(f"{words}; `allowed_hosts` can name it", reason="foreign_host")
     if request.method == b"CONNECT" and not config.connect:
         raise PolicyError("CONNECT is refused; `connect` can allow it", reason="method_refused")
     if config.allowed_paths and request.method != b"CONNECT":

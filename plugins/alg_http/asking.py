@@ -45,12 +45,12 @@ class Asking:
             # It means nothing (RFC 9110 section 9.3.6): for who does not read it, it is the next request, which nobody judged.
             raise ProtocolError("the client sent CONNECT with a body", reason="bad_target")
         try:
-            admission.admit(config, request, outside)
+            ends = ends_of(config, outside, flow.client, flow.server)
+            admission.admit(config, request, outside, known=ends.known)
             offer = self._offer(request)
         except PolicyError as error:
             self._refuse(request, body, error)
             return None
-        ends = ends_of(config, outside, flow.client, flow.server)
         kept = replace(request, headers=end_to_end(request.headers))
         fields = request_fields(kept, ends, connection.mapper, config, flow.client.peer.address)
         rule = matching(config.rules_for(Part.RESPONSE), admission.path_of(request.target))

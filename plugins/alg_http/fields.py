@@ -32,7 +32,7 @@ def request_fields(request: Request, ends: Ends, mapper: Mapper, config: HttpCon
     fields: list[Header] = [(b"Host", host)]
     for name, value in request.headers:
         lower = name.lower()
-        if lower in _INWARD and not config.keeps_host:
+        if lower in _INWARD and ends.known and not config.keeps_host:
             fields.append((name, mapper.value_inward(value, ends)))
         elif lower != b"host" and (not _says_who_asks(lower) or config.forwarded is Forwarded.PASS):
             fields.append((name, value))

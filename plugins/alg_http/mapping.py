@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from alg.plugin import Address, BindError, Endpoint, Leg, PolicyError, ProtocolError, Side, Ways
+from alg_http.admission import is_known
 from alg_http.config import HttpConfig
 from alg_http.heads import Header, tokens, values
 from alg_http.json_text import json_places
-from alg_http.origins import Origin, origin_of
+from alg_http.origins import Origin, address_of, origin_of
 from alg_http.places import Place, find_places, replace
 from alg_http.rules import Rule
 from alg_http.xml_text import xml_places
@@ -21,6 +22,7 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443, "rtsp": 554, "
 _SECURE = frozenset(("https", "wss", "rtsps"))
 OPAQUE = frozenset(("rtsp", "rtsps"))
 """Schemes behind which nobody reads what passes."""
+_PLACES = 4096
 _HERE = frozenset(("localhost", "ip6-localhost", "ip6-loopback"))
 
 
@@ -35,12 +37,15 @@ class Ends:
     """Our address toward the client."""
     name: str | None = None
     """The server's name, if it has one, in lower case."""
+    known: bool = True
+    """Whether what the client calls us is ours, see `admission.is_known`."""
 
 
 def ends_of(config: HttpConfig, outside: Origin, client: Leg, server: Leg) -> Ends:
     """The ends of an exchange between these legs, of whose client we know what it calls us."""
     inside = origin_of(server, by_address=config.names_address)
-    return Ends(outside, inside, server.peer, client.local.address, server.name.lower() if server.name else None)
+    name = server.name.lower() if server.name else None
+    return Ends(outside, inside, server.peer, client.local.address, name, is_known(config, outside, client))
 
 
 class Mapper:
@@ -71,7 +76,7 @@ class Mapper:
         except (PolicyError, BindError):
             return None  # it has been recorded, and the client gets what would not lead anywhere without us either
         # Who calls us by a name gets that name, which is also that of our certificate.
-        host = ends.outside.host if _address(ends.outside.host) is None else str(endpoint.address)
+        host = ends.outside.host if address_of(ends.outside.host) is None else str(endpoint.address)
         return _write(place, Origin(host, endpoint.port, ends.outside.secure))
 
     def _locate(self, host: str, ends: Ends) -> tuple[Address, str | None] | None:
@@ -79,7 +84,7 @@ class Mapper:
         if host in _HERE or host == ends.name:
             # What the server calls its own loopback is, seen from here, the server.
             return ends.server.address, ends.name
-        address = _address(host)
+        address = address_of(host)
         if address == ends.server.address:
             return address, ends.name
         if address is not None:
@@ -89,7 +94,7 @@ class Mapper:
 
     async def value(self, value: bytes, ends: Ends, announced_by: str, places: Iterable[Place] | None = None) -> bytes:
         """A text that the server wrote, with what is inside mapped in its places (default: those of a whole value)."""
-        found = find_places(value) if places is None else places
+        found = _bounded(find_places(value) if places is None else places)
         written = [(place, await self.outward(place, ends, announced_by)) for place in found]
         return replace(value, [(place, new) for place, new in written if new is not None])
 
@@ -107,7 +112,7 @@ class Mapper:
         """What to write in a place that the client wrote; None: it does not mean us."""
         scheme = place.scheme or None
         port = place.port or _DEFAULT_PORTS.get(scheme or "", ends.outside.port)
-        address = _address(place.host)
+        address = address_of(place.host)
         if port == ends.outside.port and (place.host == ends.outside.host or address == ends.local):
             return _write(place, ends.inside)
         if place.host == ends.outside.host:
@@ -119,7 +124,8 @@ class Mapper:
 
     def value_inward(self, value: bytes, ends: Ends, places: Iterable[Place] | None = None) -> bytes:
         """A text that the client wrote, with what means us mapped in its places (default: those of a whole value)."""
-        found = [(place, self.inward(place, ends)) for place in (find_places(value) if places is None else places)]
+        places = _bounded(find_places(value) if places is None else places)
+        found = [(place, self.inward(place, ends)) for place in places]
         return replace(value, [(place, written) for place, written in found if written is not None])
 
     def body_inward(self, rule: Rule, body: bytes, kind: str, ends: Ends) -> bytes:
@@ -156,12 +162,12 @@ def _write(place: Place, origin: Origin) -> bytes:
     return origin.url(place.scheme)
 
 
-def _address(host: str) -> Address | None:
-    """The host, if it is a literal address."""
-    try:
-        return Endpoint.parse(host, 0).address
-    except ProtocolError:
-        return None
+def _bounded(places: Iterable[Place]) -> list[Place]:
+    """The places, if they are not so many that to look at each would keep everybody waiting."""
+    found = list(places)
+    if len(found) > _PLACES:
+        raise ProtocolError(f"there are more than {_PLACES} addresses in one text", reason="too_many_addresses")
+    return found
 
 
 def body_kind(headers: Iterable[Header], rule: Rule | None) -> str | None:

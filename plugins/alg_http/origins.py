@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from alg.plugin import Endpoint, Leg, ProtocolError
+from alg.plugin import Address, Endpoint, Leg, ProtocolError
 
 _AUTHORITY = re.compile(
     rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?))(?::([0-9]{1,5})?)?"
@@ -21,6 +21,11 @@ class Origin:
     host: str
     port: int
     secure: bool
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is a literal address."""
+        return address_of(self.host) is not None
 
     @property
     def authority(self) -> bytes:
@@ -45,6 +50,14 @@ class Origin:
         """The scheme that is spoken here, of the family of that one (`http`, `ws`)."""
         clear = _CLEAR.get(like, like)
         return clear + "s" if self.secure else clear
+
+
+def address_of(host: str) -> Address | None:
+    """The host, if it is a literal address."""
+    try:
+        return Endpoint.parse(host, 0).address
+    except ProtocolError:
+        return None
 
 
 def parse_authority(text: bytes, *, secure: bool) -> Origin:

@@ -38,9 +38,9 @@ class WebExchange(HttpExchange):
         hosts = asked.values(b"host")
         if hosts and hosts[0]:
             outside = parse_authority(hosts[0], secure=self._client.secure)
-            self._ends = replace(self._ends, outside=outside)
+            self._ends = ends_of(self._config, outside, self._client, self._server)
         admission.check_target(asked)
-        admission.admit(self._config, asked, self._ends.outside)
+        admission.admit(self._config, asked, self._ends.outside, known=self._ends.known)
         self._judge_upgrade(asked, request.body)
         client = self._client.peer.address
         fields = request_fields(asked, self._ends, self._mapper, self._config, client)

@@ -173,6 +173,20 @@ def test_a_route_has_a_limit_of_them() -> None:
     assert ports.obtain(other) != first
 
 
+def test_one_client_leaves_some_for_others() -> None:
+    """A quarter of all, or sixteen; what has expired counts no more, and what there is already may be told again."""
+    ports = Ports(limit=80)
+    many = [replace(SHARED, server=Connect(endpoint(f"10.77.2.2:{port}"))) for port in range(5000, 5021)]
+    for expectation in many[:20]:
+        ports.obtain(expectation)
+    with pytest.raises(BindError, match=r"10\.77\.1\.2 was told of 20 shared leases"):
+        ports.obtain(many[20])
+    ports.obtain(many[0])
+    ports.obtain(many[20], leg=OTHERS_LEG)
+    ports.obtain(many[20])  # it is there
+    ports.obtain(replace(SHARED, server=Connect(endpoint("10.77.2.2:6000"))), now=61.0)
+
+
 def test_a_listener_that_cannot_be_opened_is_none() -> None:
     """The next who asks may have more luck."""
     ports = Ports()

@@ -142,9 +142,9 @@ UNREAD_MUTANTS = (
         "shared: only who asks first may come",
         WHO,
         SHARED,
-        "        if lease is None:\n            lease = self._open(SharedLease(key, expectation), listen)\n        for",
+        "        if lease is None:\n            self._make_room",
         "        if lease is not None:\n            assert lease.endpoint\n            return lease.endpoint\n"
-        "        lease = self._open(SharedLease(key, expectation), listen)\n        for",
+        "        if lease is None:\n            self._make_room",
         (LEASES,),
     ),
     Mutant("shared: no limit of listeners", HOW_MANY, SHARED, "len(self._leases) >= self._limit", "False", (LEASES,)),

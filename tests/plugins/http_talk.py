@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alg_http import HttpConfig, HttpPlugin
 from alg_http.profiles import Profile
 
@@ -22,9 +24,12 @@ UPGRADED = (
 
 
 def talk(config: HttpConfig | None = None, **options: object) -> Playbook:
-    """A playbook with a server on port 8080."""
+    """A playbook with a server on port 8080, whose clients may call us `gw` where a profile wants that to be listed."""
+    config = config or HttpConfig()
+    if Profile.CDP in config.profiles and not config.allowed_hosts:
+        config = replace(config, allowed_hosts=("gw", "10.77.1.1"))
     given: dict[str, object] = {"server": "10.77.2.2:8080", "client_local": "10.77.1.1:8080", **options}
-    return Playbook(HttpPlugin, config or HttpConfig(), **given)  # type: ignore[arg-type]
+    return Playbook(HttpPlugin, config, **given)  # type: ignore[arg-type]
 
 
 def get(path: bytes = b"/", *fields: bytes) -> bytes:

@@ -79,7 +79,7 @@ def done(work: Coroutine[object, object, T]) -> T:
 
 def test_a_request_and_its_answer() -> None:
     """Fields as on the wire; the framing stays as it is, for it is the host's."""
-    one = exchange(HttpConfig(profiles=(Profile.CDP,), forwarded=Forwarded.SET))
+    one = exchange(HttpConfig(profiles=(Profile.CDP,), forwarded=Forwarded.SET, allowed_hosts=("gw",)))
     asked = one.request(
         HttpRequest(b"GET", b"/json?a", (HOST, (b"Connection", b"close"), (b"Range", b"x"), (b"Upgrade", b"h2c")))
     )
@@ -160,7 +160,7 @@ def test_upgrades() -> None:
 
 def test_a_body_that_is_too_long() -> None:
     """It is there already, and yet not looked at."""
-    one = exchange(HttpConfig(profiles=(Profile.CDP,), max_body=10))
+    one = exchange(HttpConfig(profiles=(Profile.CDP,), max_body=10, allowed_hosts=("gw",)))
     one.request(HttpRequest(b"GET", b"/json", (HOST,)))
     with pytest.raises(ProtocolError) as error:
         done(one.response(HttpResponse(200, (JSON,), b"[" * 11)))

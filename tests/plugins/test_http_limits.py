@@ -6,7 +6,7 @@ import time
 
 import pytest
 from alg_http import HttpConfig, HttpPlugin
-from alg_http.config import Forwarded
+from alg_http.config import Forwarded, HostHeader
 from alg_http.refusals import status_of
 
 from alg.plugin import AlgError, BindError, ConnectError, PolicyError, ProtocolError, Side, TlsError
@@ -95,6 +95,33 @@ def test_hosts(host: bytes, passes: bool) -> None:
     assert (book.to_server, book.reasons, book.closed) == (b"", ["foreign_host"], False)
     book.client(b"GET / HTTP/1.1\r\nHost: gw.example\r\n\r\n")
     assert book.to_server
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        (b"10.77.1.1:8080", True),
+        (b"[::1]:8080", True),
+        (b"localhost:8080", True),
+        (b"gw:8080", True),
+        (b"evil:8080", False),
+    ],
+)
+def test_dns_rebinding(host: bytes, known: bool) -> None:
+    """T49: a page whose own name leads to us keeps its origin, so that the server sees that it is foreign; and where the server
+    takes no names, its name is refused here. A name that our certificate was shown for is none of those.
+    """
+    fields = b"Host: %s\r\nOrigin: http://%s\r\n" % (host, host)
+    listed = ("gw",) if host.startswith(b"gw") else ()
+    for rule in (HostHeader.REWRITE, HostHeader.ADDRESS):
+        book = talk(HttpConfig(host_header=rule, allowed_hosts=listed))
+        book.client(b"GET / HTTP/1.1\r\n%s\r\n" % fields)
+        assert (b"Origin: http://10.77.2.2:8080" in book.to_server) == known
+        refused = rule is HostHeader.ADDRESS and not known
+        assert (book.to_server == b"", book.to_client[:13] == b"HTTP/1.1 421 ") == (refused, refused)
+    secure = talk(implicit_tls=(Side.CLIENT,), server_name="evil")
+    secure.client(b"GET / HTTP/1.1\r\n%s\r\n" % fields)
+    assert (b"Origin: http://10.77.2.2:8080" in secure.to_server) == (b"gw" not in host)
 
 
 @pytest.mark.parametrize("path", [b"/json", b"/json/list?x=/../y", b"/json/%61"])

@@ -20,6 +20,8 @@ from tests.peers.processes import run
 
 MODES = ("alg", "tcp", "direct", "mitm", "mitmdump")
 MITMPROXY = ("mitm", "mitmdump")
+NAME = "service.example"
+"""A name for where clients begin, which only clients know."""
 TARGETS = "10.77.2.0/24"
 TLS = ("--tls", "mint", "--upstream-tls", "never")
 
@@ -56,6 +58,8 @@ def alg_orders(discovery: Discovery, home: Path) -> Orders:
     """One route, at which clients begin; all that they need besides, the plugin must find in the answers."""
     arguments = [route(discovery.scheme, GATEWAY_INSIDE[4], discovery.port, SERVER[4], discovery.port)]
     arguments += ["--profile", discovery.profile, "--targets-server", TARGETS]
+    if discovery.profile == "cdp":  # a browser takes no names, and neither do we, unless they are listed
+        arguments += ["--option", f'allowed_hosts=["{GATEWAY_INSIDE[4]}", "{NAME}"]']
     return Orders((*arguments, *(TLS if discovery.tls else ())), 1, home, ready=r"\bready: https? ")
 
 
@@ -79,7 +83,7 @@ def mitm_orders(mode: str, discovery: Discovery, home: Path, *, newest: bool) ->
 
 def authority(mode: str, home: Path) -> Path:
     """The authority whose certificates clients are shown: the gateway's own, or mitmproxy's."""
-    return home / CONFIGURATION / AUTHORITY if mode in MITMPROXY else home / "authority.pem"
+    return home / CONFIGURATION / AUTHORITY if mode in MITMPROXY else home.parent / "authority.pem"
 
 
 def export_authority(home: Path, file: Path) -> None:

@@ -17,7 +17,7 @@ from tests.peers.mover import sections_text
 from tests.peers.namespaces import GATEWAY_INSIDE, SERVER, Lab
 from tests.peers.processes import Process, run_limited
 
-from .gateway import Discovery, authority, orders
+from .gateway import NAME, Discovery, authority, orders
 from .install import CACHE, NODE_MODULES, PYTHON, node, overlay
 from .wire import HttpTap
 
@@ -29,8 +29,6 @@ TRUST = (
     *("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "CURL_CA_BUNDLE"),
     *("REQUESTS_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE"),
 )
-# A name for where clients begin, which only clients know.
-NAME = "service.example"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from tests.peers.processes import LabError, Process
 from tests.peers.rig import summary
 
 from . import cdp, elasticsearch, onvif, selenium, webhdfs
-from .gateway import MITMPROXY, export_authority
-from .stage import NAME, Bench, Row, Scene, Stage, attempt, staged
+from .gateway import MITMPROXY, NAME, export_authority
+from .stage import Bench, Row, Scene, Stage, attempt, staged
 
 TOPICS = (cdp, onvif, elasticsearch, webhdfs, selenium)
 KNOCK_PORT = 7
