@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -204,13 +204,18 @@ def plugin_config(plugin: type[StreamPlugin[object]], table: dict[str, object]) 
         return None
     if not is_dataclass(config_type):
         raise ConfigError(f"options: plugin {plugin.name} is at fault: its config_type is no dataclass")
-    checked = pydantic.dataclasses.dataclass(frozen=True, config=STRICT)(config_type)
     try:
-        return TypeAdapter(checked).validate_json(json.dumps(table, default=str))
+        return _adapter(config_type).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         raise ConfigError("\n".join(explain_errors(error, partial(_known_options, config_type), "options"))) from None
     except ConfigError as error:  # from the dataclass itself
         raise ConfigError(f"options.{error}") from None
+
+
+@cache
+def _adapter(config_type: type) -> TypeAdapter[object]:
+    """What checks a plugin's table; to make it takes longer than to use it."""
+    return TypeAdapter(pydantic.dataclasses.dataclass(frozen=True, config=STRICT)(config_type))
 
 
 def _known_options(config_type: type, location: tuple[int | str, ...]) -> list[str]:
