@@ -418,7 +418,7 @@ HTTP_MUTANTS = (
         "plugins/alg_http/frames.py",
         "min(self._limits.max_mapped, self._limits.max_message) if is_mapped else self._limits.max_message",
         "self._limits.max_message",
-        ("tests/plugins/test_websocket_frames.py", "-k", "longest_text_that_is_mapped"),
+        ("tests/plugins/test_websocket_deflate.py", "-k", "longest_text_that_is_mapped"),
     ),
     Mutant(
         "http limit: texts have a limit that nobody set",
