@@ -62,11 +62,11 @@ peers-mitm:
 
 peers-http:
 	$(BIN)/python -m tests.peers.http
-	$(BIN)/python -m tests.peers.http --gateway mitm
+	$(BIN)/python -m tests.peers.http --gateway mitm --only cdp
 
 peers-ws:
 	$(BIN)/python -m tests.peers.ws
-	$(BIN)/python -m tests.peers.ws --gateway mitm
+	$(BIN)/python -m tests.peers.ws --gateway mitm --only chromium
 	$(BIN)/python -m tests.peers.ws.rfc6455
 	$(BIN)/python -m tests.peers.ws.rfc6455 --gateway frames
 
