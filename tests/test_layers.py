@@ -66,14 +66,25 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     | {"alg.core", "alg.testing", "alg.conversation", "alg.player", "alg.config", "alg.registry", "alg.settings"}
     | {"alg.certificates"},
     "alg/own_address.py": ANY | {"alg.core"},
+    "alg/dynamic_ports.py": ANY | {"alg.core"},
     "alg/relay/": ANY
-    | {"alg", "alg.own_address", "alg.core", "alg.registry", "alg.settings", "alg.certificates", "alg.authority"},
+    | {
+        "alg",
+        "alg.own_address",
+        "alg.dynamic_ports",
+        "alg.core",
+        "alg.registry",
+        "alg.settings",
+        "alg.certificates",
+        "alg.authority",
+    },
     "alg/mitm/wrappers.py": ANY,  # imported by the daemon's command line, so mitmproxy is imported by its functions only
     "alg/mitm/compat.py": ANY | {"alg.core", "mitmproxy", "OpenSSL"},
     "alg/mitm/": ANY
     | {
         "alg",
         "alg.own_address",
+        "alg.dynamic_ports",
         "alg.core",
         "alg.registry",
         "alg.config",

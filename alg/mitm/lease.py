@@ -12,6 +12,7 @@ from alg.core.addresses import Address, canonical
 from alg.core.errors import AlgError, BindError, ConnectError, PolicyError
 from alg.core.model import Connect, Endpoint, Side
 from alg.core.session import Lease
+from alg.dynamic_ports import DynamicPort
 from alg.mitm.compat import Context
 from alg.mitm.handler import Stream
 from alg.mitm.layer import FlowLayer
@@ -19,7 +20,6 @@ from alg.mitm.legs import endpoint_of
 from alg.mitm.owner import LeaseOwner
 from alg.mitm.related import related_layer, run_related
 
-_ATTEMPTS = 16  # ports that others hold are skipped so often
 _BACKLOG = 8
 
 
@@ -32,7 +32,7 @@ class MitmLease:
         self.asker = asker
         self.endpoints: dict[Side, Endpoint] = {}
         """What is advertised."""
-        self._servers: dict[Side, tuple[asyncio.Server, Endpoint]] = {}
+        self._servers: dict[Side, tuple[asyncio.Server, DynamicPort]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[Side, Stream] = {}
         """Who has come, where both legs are accepted and the other one is yet to come."""
@@ -74,34 +74,13 @@ class MitmLease:
         return target if local.version == target.address.version else Endpoint(local, target.port)
 
     async def _listen(self, side: Side) -> None:
-        services, realm = self.session.services, self.session.treatment.realms[side]
-        local = self.session.legs[side].local.address
-        address = realm.bind if realm.bind is not None and realm.bind.version == local.version else local
-        pool = services.port_pool(address, realm.ports)
-        for _ in range(_ATTEMPTS):
-            port = pool.take()
-            if port is None:
-                raise BindError(f"all ports {realm.ports} are in use", reason="no_port")
-            try:
-                sock = bound(Endpoint(address, port))
-            except OSError as error:
-                pool.give_back(port)
-                if error.errno != errno.EADDRINUSE:
-                    raise BindError(f"cannot listen at {address}: {error.strerror}", reason="no_port") from None
-                continue
-            endpoint = Endpoint(address, port)
-            server = await asyncio.start_server(
-                lambda reader, writer: self._came(side, Stream(reader, writer)), sock=sock, backlog=_BACKLOG
-            )
-            self._servers[side] = server, endpoint
-            services.gate.add_socket(endpoint)
-            reached = local if address.is_unspecified else address
-            told = (
-                realm.advertise if realm.advertise is not None and realm.advertise.version == local.version else reached
-            )
-            self.endpoints[side] = Endpoint(told, port)
-            return
-        raise BindError(f"{_ATTEMPTS} ports out of {realm.ports} were taken by others", reason="no_port")
+        realm, local = self.session.treatment.realms[side], self.session.legs[side].local.address
+        port = self.session.services.ports.open(realm, local, bound)
+        server = await asyncio.start_server(
+            lambda reader, writer: self._came(side, Stream(reader, writer)), sock=port.sock, backlog=_BACKLOG
+        )
+        self._servers[side] = server, port
+        self.endpoints[side] = port.advertised
 
     # Who comes.
 
@@ -220,11 +199,9 @@ class MitmLease:
     def _stop_side(self, side: Side) -> None:
         if side not in self._servers:
             return
-        server, endpoint = self._servers.pop(side)
+        server, port = self._servers.pop(side)
         server.close()
-        services = self.session.services
-        services.gate.remove_socket(endpoint)
-        services.port_pool(endpoint.address, self.session.treatment.realms[side].ports).give_back(endpoint.port)
+        port.give_back()
 
     def describe(self) -> tuple[str, ...]:
         """Whose it is, what leads where, for whom: for a table."""

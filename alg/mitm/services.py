@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import replace
 
-from alg.core.addresses import Address
-from alg.core.model import Endpoint, Expectation, PortRange
+from alg.core.model import Endpoint, Expectation
 from alg.core.policy import Gate
-from alg.core.ports import PortPool
+from alg.dynamic_ports import DynamicPorts
 from alg.mitm import compat
 from alg.mitm.layer import FlowLayer
 from alg.mitm.legs import endpoint_of
@@ -29,11 +27,11 @@ class Services:
         self.registry = registry
         self.settings = MitmSettings()
         self.gate = Gate(self.settings.limits.leases, is_own_address=is_own_address)
+        self.ports = DynamicPorts(self.gate)
         self.records: deque[str] = deque(maxlen=_RECORDS_KEPT)
         """The reasons of the newest records."""
         self.layers: dict[str, FlowLayer] = {}
         """Those of all connections that were claimed, by mitmproxy's number of the client's connection."""
-        self._pools: dict[tuple[Address, PortRange], PortPool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: list[Endpoint] = []
         """mitmproxy's own listeners, as the gate knows them."""
@@ -42,18 +40,6 @@ class Services:
         """Take new settings: they hold for what begins from now on."""
         self.settings = settings
         self.gate.limits = replace(settings.limits.leases, lifetime=settings.lifetime)
-
-    def port_pool(self, address: Address, ports: PortRange) -> PortPool:
-        """The pool of a range at one local address."""
-        key = (address, ports)
-        if key not in self._pools:
-            self._pools[key] = PortPool(ports, secrets.randbelow)
-        return self._pools[key]
-
-    @property
-    def ports_taken(self) -> int:
-        """How many ports of all pools are taken."""
-        return sum(pool.taken for pool in self._pools.values())
 
     def run(self, work: Coroutine[object, object, None]) -> None:
         """Have something done beside all else."""

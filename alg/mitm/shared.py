@@ -5,14 +5,12 @@ at a port of ours, for those clients that were told of it.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
 from copy import copy
 from dataclasses import replace
 
-from alg.core.addresses import Address, is_this_host
-from alg.core.errors import BindError, PolicyError
+from alg.core.addresses import is_this_host
+from alg.core.errors import PolicyError
 from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
 from alg.core.reasons import printable
 from alg.core.shared import SharedKey, SharedLease, SharedLeases
@@ -23,7 +21,6 @@ from alg.mitm.services import Services
 from alg.mitm.settings import Treatment
 
 LOGGER = logging.getLogger("alg")
-_ATTEMPTS = 16  # ports that others hold are skipped so often
 
 
 class SharedServers:
@@ -111,34 +108,19 @@ class SharedServer:
         # A copy: mitmproxy parses the same words into the same object.
         self.mode: compat.mode_specs.ProxyMode = copy(compat.mode_specs.ProxyMode.parse(f"reverse:{scheme}://{at}"))
         self._instance = compat.server_instance(self.mode)
-        realm, local = treatment.realms[Side.CLIENT], client.local.address
-        address = realm.bind if realm.bind is not None and realm.bind.version == local.version else local
-        self._pool = services.port_pool(address, realm.ports)
-        sock, self._local = self._bind(address)
-        reached = local if address.is_unspecified else address
-        told = realm.advertise if realm.advertise is not None and realm.advertise.version == local.version else reached
-        self.advertised = Endpoint(told, self._local.port)
-        services.gate.add_socket(self._local)
+        self._port = services.ports.open(treatment.realms[Side.CLIENT], client.local.address, bound)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(lease.expectation.lifetime, self._look)
-        services.run(self._serve(sock))
+        services.run(self._serve())
 
-    def _bind(self, address: Address) -> tuple[socket.socket, Endpoint]:
-        for _ in range(_ATTEMPTS):
-            port = self._pool.take()
-            if port is None:
-                raise BindError(f"all ports {self._pool.ports} are in use", reason="no_port")
-            try:
-                return bound(Endpoint(address, port)), Endpoint(address, port)
-            except OSError as error:
-                self._pool.give_back(port)
-                if error.errno != errno.EADDRINUSE:
-                    raise BindError(f"cannot listen at {address}: {error.strerror}", reason="no_port") from None
-        raise BindError(f"{_ATTEMPTS} ports out of {self._pool.ports} were taken by others", reason="no_port")
+    @property
+    def advertised(self) -> Endpoint:
+        """What is told of it."""
+        return self._port.advertised
 
-    async def _serve(self, sock: socket.socket) -> None:
+    async def _serve(self) -> None:
         """Accept; those who came meanwhile wait in the kernel."""
-        self._server = await asyncio.start_server(self._came, sock=sock)
+        self._server = await asyncio.start_server(self._came, sock=self._port.sock)
         if self._closed:
             self._server.close()
 
@@ -148,7 +130,7 @@ class SharedServer:
             self.lease.admit(peer.address, asyncio.get_running_loop().time())
         except PolicyError as error:
             self._services.records.append(error.reason)
-            LOGGER.warning("alg: %s %s", error.reason, printable(f"at {self._local}: {error}"))
+            LOGGER.warning("alg: %s %s", error.reason, printable(f"at {self._port.local}: {error}"))
             compat.reset_stream(writer)
             return
         self._connections += 1
@@ -173,7 +155,7 @@ class SharedServer:
         if loop.time() < self.lease.deadline:
             self._timer = loop.call_later(self.lease.expectation.lifetime, self._look)
             return
-        LOGGER.info("alg: lease_expired %s: nobody has asked any more", self._local)
+        LOGGER.info("alg: lease_expired %s: nobody has asked any more", self._port.local)
         self._services.records.append("lease_expired")
         self.close()
 
@@ -185,7 +167,6 @@ class SharedServer:
         if self._server is not None:
             self._server.close()
         self._timer.cancel()
-        self._services.gate.remove_socket(self._local)
-        self._pool.give_back(self._local.port)
+        self._port.give_back()
         self._shared.closed(self)
         self._leave()

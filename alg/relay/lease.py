@@ -4,15 +4,13 @@ everybody else without using it up, and are gone when it is used up, expired or 
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable
+from functools import partial
 
-from alg.core.addresses import Address
 from alg.core.errors import BindError, PolicyError
 from alg.core.events import RelatedEnded
 from alg.core.model import Endpoint, Leg, Realm, Side
-from alg.core.ports import PortPool
 from alg.core.session import Lease
 from alg.relay import sockets
 from alg.relay.flow import RelayedFlow
@@ -20,21 +18,15 @@ from alg.relay.owner import LeaseOwner
 from alg.relay.related import RelatedFlow
 from alg.relay.services import Services
 
-_ATTEMPTS = 16  # ports that others hold are skipped so often
 _BACKLOG = 8
 _ACCEPTS = 32  # in one go, before the loop turns to the others
 _PAUSE = 1.0  # seconds without accepting, when there are no descriptors
 
 
-def _of_family(address: Address, configured: Address | None) -> Address:
-    """The configured address where it is of the family that is needed; a route may serve both."""
-    return configured if configured is not None and configured.version == address.version else address
-
-
 class LeaseListener:
     """Listens on one side for a lease, at a port from the pool of the realm that it faces."""
 
-    __slots__ = ("_on_came", "_on_trouble", "_pool", "_services", "_sock", "advertised", "local", "side")
+    __slots__ = ("_on_came", "_on_trouble", "_port", "_services", "_sock", "side")
 
     def __init__(
         self,
@@ -57,28 +49,19 @@ class LeaseListener:
         self._services = services
         self._on_came = on_came
         self._on_trouble = on_trouble
-        local = leg.local.address
-        address = _of_family(local, realm.bind)
-        self._pool: PortPool = self._services.port_pool(address, realm.ports)
-        self._sock, self.local = self._bind(address, backlog)
-        reached = local if address.is_unspecified else address
-        self.advertised = Endpoint(_of_family(reached, realm.advertise), self.local.port)
-        self._services.gate.add_socket(self.local)
+        self._port = services.ports.open(realm, leg.local.address, partial(sockets.listen, backlog=backlog))
+        self._sock = self._port.sock
         self._services.watcher.add_reader(self._sock.fileno(), self._acceptable)
 
-    def _bind(self, address: Address, backlog: int) -> tuple[socket.socket, Endpoint]:
-        for _ in range(_ATTEMPTS):
-            port = self._pool.take()
-            if port is None:
-                raise BindError(f"all ports {self._pool.ports} are in use", reason="no_port")
-            endpoint = Endpoint(address, port)
-            try:
-                return sockets.listen(endpoint, backlog=backlog), endpoint
-            except OSError as error:
-                self._pool.give_back(port)
-                if error.errno != errno.EADDRINUSE:
-                    raise BindError(f"cannot listen at {endpoint}: {error.strerror}", reason="no_port") from None
-        raise BindError(f"{_ATTEMPTS} ports out of {self._pool.ports} were taken by others", reason="no_port")
+    @property
+    def local(self) -> Endpoint:
+        """Where it listens."""
+        return self._port.local
+
+    @property
+    def advertised(self) -> Endpoint:
+        """What is told of it."""
+        return self._port.advertised
 
     def _acceptable(self) -> None:
         for _ in range(_ACCEPTS):
@@ -110,8 +93,7 @@ class LeaseListener:
             return
         self._services.watcher.forget(self._sock.fileno())
         self._sock.close()
-        self._services.gate.remove_socket(self.local)
-        self._pool.give_back(self.local.port)
+        self._port.give_back()
 
 
 class RelayedLease:

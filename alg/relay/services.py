@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 
-from alg.core.addresses import Address
 from alg.core.machines import make_plugin
-from alg.core.model import PortRange
 from alg.core.plugin import StreamPlugin
 from alg.core.policy import Gate
-from alg.core.ports import PortPool
+from alg.dynamic_ports import DynamicPorts
 from alg.own_address import is_own_address
 from alg.registry import Registry
 from alg.relay.budget import Budget, raise_descriptor_limit
@@ -31,29 +28,17 @@ class Services:
         self.times = times
         self.limits = limits
         self.gate = Gate(limits.leases, is_own_address=is_own_address)
+        self.ports = DynamicPorts(self.gate)
         self.budget = Budget(limits, raise_descriptor_limit())
         self.pipes = PipePool(available=splice, limit=self.budget.pipes)
         self._timeouts: dict[float, Timeouts] = {}
         self.connect_timeouts = self.timeouts(times.connect)
-        self._pools: dict[tuple[Address, PortRange], PortPool] = {}
-
-    def port_pool(self, address: Address, ports: PortRange) -> PortPool:
-        """The pool of a range at one local address."""
-        key = (address, ports)
-        if key not in self._pools:
-            self._pools[key] = PortPool(ports, secrets.randbelow)
-        return self._pools[key]
 
     def timeouts(self, seconds: float) -> Timeouts:
         """The deadlines of that many seconds."""
         if seconds not in self._timeouts:
             self._timeouts[seconds] = Timeouts(self.loop, seconds)
         return self._timeouts[seconds]
-
-    @property
-    def ports_taken(self) -> int:
-        """How many ports of all pools are taken."""
-        return sum(pool.taken for pool in self._pools.values())
 
     def make_plugin(self, name: str, route: Route) -> StreamPlugin[object]:
         """An instance of the plugin that a related flow asks for by name.

@@ -87,7 +87,7 @@ class MitmGateway:
     def check_empty(self) -> None:
         """Nothing is held by anybody."""
         services = self.addon.services
-        left = len(self.addon.sessions.open), services.gate.pending_leases, services.ports_taken
+        left = len(self.addon.sessions.open), services.gate.pending_leases, services.ports.taken
         assert left == (0, 0, 0), f"sessions, leases, ports are left: {left}"
 
     async def stop_listening(self) -> None:

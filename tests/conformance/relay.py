@@ -133,5 +133,5 @@ class RelayStage:
     def _check_empty(self) -> None:
         assert self._relay is not None
         services = self._relay.services
-        left = services.budget.used, services.budget.sessions, services.gate.pending_leases, services.ports_taken
+        left = services.budget.used, services.budget.sessions, services.gate.pending_leases, services.ports.taken
         assert left == (0, 0, 0, 0), f"descriptors, sessions, leases, ports are left: {left}"

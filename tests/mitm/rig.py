@@ -242,7 +242,7 @@ async def proxying(
             if left := asyncio.all_tasks() - lasting:  # what handles connections
                 _, late = await asyncio.wait(left, timeout=DEADLINE)
                 assert not late, f"connections are still handled: {late}"
-            taken = gateway.services.ports_taken
+            taken = gateway.services.ports.taken
             master.shutdown()
             await running
             LOGGER.removeHandler(mitm.news)

@@ -92,7 +92,7 @@ def test_refuse_a_lease(run: Run, first: bool) -> None:
             server.say(b"227 Entering Passive Mode (127,0,0,1,200,1).\r\n")
             assert (await client.line()).startswith(b"425 ")
             assert "refused_by_addon" in mitm.gateway.records
-            assert mitm.gateway.services.ports_taken == 0
+            assert mitm.gateway.services.ports.taken == 0
 
     run(work())
 

@@ -96,11 +96,11 @@ def test_a_listener_is_closed_if_its_session_ended_while_it_was_opened(run: Run)
             opening = asyncio.ensure_future(
                 session.open_binding(OpenBinding(lease.number, expectation), session.master)
             )
-            if not mitm.gateway.services.ports_taken:  # an eager task is there already
+            if not mitm.gateway.services.ports.taken:  # an eager task is there already
                 await asyncio.sleep(0)  # up to where it waits
             session.master.gone()
             assert isinstance(await opening, CommandFailed)
-            assert mitm.gateway.services.ports_taken == 0
+            assert mitm.gateway.services.ports.taken == 0
             client.close()
 
     run(work())

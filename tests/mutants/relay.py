@@ -12,7 +12,7 @@ RECORDS, SERVER, SERVICES = "alg/relay/records.py", "alg/relay/server.py", "alg/
 SESSION, SOCKETS, POLICY = "alg/relay/session.py", "alg/relay/sockets.py", "alg/core/policy.py"
 CORE_SESSION, DAEMON = "alg/core/session.py", "alg/daemon.py"
 CONTROL, DATA = "plugins/alg_ftp/control.py", "plugins/alg_ftp/data.py"
-SESSION_RECORDS = "alg/relay/session_records.py"
+SESSION_RECORDS, DYNAMIC_PORTS = "alg/relay/session_records.py", "alg/dynamic_ports.py"
 
 LEASES, ENDS, PORTS = "tests/relay/test_lease.py", "tests/relay/test_lease_end.py", "tests/relay/test_lease_ports.py"
 TARGETS, FLOWS, FLOW_ENDS = "tests/relay/test_targets.py", "tests/relay/test_flow.py", "tests/relay/test_flow_end.py"
@@ -52,9 +52,7 @@ RELAY_MUTANTS = (
         "if False:",
         (TARGETS,),
     ),
-    Mutant(
-        "leases are no sockets of ours", "T14", LEASE, "self._services.gate.add_socket(self.local)", "pass", (TARGETS,)
-    ),
+    Mutant("leases are no sockets of ours", "T14", DYNAMIC_PORTS, "gate.add_socket(local)", "pass", (TARGETS,)),
     Mutant("a dial is not judged", "T14", DIALER, "self._gate.judge_dial(target)", "pass", (TARGETS, DIALS)),
     Mutant("loops are not looked for", "T15", SERVER, "self._refuse_loops(listener)", "pass", (TARGETS,)),
     Mutant(
@@ -106,8 +104,8 @@ RELAY_MUTANTS = (
         "a lease listens although it is closed",
         "T19",
         LEASE,
-        "        self._sock.close()\n        self._services.gate.remove_socket(self.local)",
-        "        self._services.gate.remove_socket(self.local)",
+        "        self._sock.close()\n        self._port",
+        "        self._port",
         (ENDS,),
     ),
     # Data.
@@ -122,7 +120,7 @@ RELAY_MUTANTS = (
     Mutant(
         "ports count up",
         "T57",
-        SERVICES,
+        DYNAMIC_PORTS,
         "PortPool(ports, secrets.randbelow)",
         "PortPool(ports, lambda _: 0)",
         (PORTS,),
@@ -199,7 +197,7 @@ RELAY_MUTANTS = (
     Mutant(
         "ports do not come back",
         "T83",
-        LEASE,
+        DYNAMIC_PORTS,
         "self._pool.give_back(self.local.port)",
         "pass",
         (PORTS,),
@@ -302,7 +300,7 @@ RELAY_MUTANTS = (
         "            raise",
         (SERVERS,),
     ),
-    Mutant("one try for a port", "F13", LEASE, "_ATTEMPTS = 16", "_ATTEMPTS = 1", (PORTS,)),
+    Mutant("one try for a port", "F13", DYNAMIC_PORTS, "_ATTEMPTS = 16", "_ATTEMPTS = 1", (PORTS,)),
     Mutant(
         "drain does not wait", "F20", SERVER, "await asyncio.wait_for(self.wait_idle(), seconds)", "pass", (SERVERS,)
     ),
@@ -317,7 +315,7 @@ RELAY_MUTANTS = (
     Mutant(
         "0.0.0.0 is advertised",
         "P1",
-        LEASE,
+        DYNAMIC_PORTS,
         "if address.is_unspecified else address",
         "if False else address",
         (REALMS,),
@@ -342,7 +340,7 @@ RELAY_MUTANTS = (
     Mutant(
         "an address of any family will do",
         "T72",
-        LEASE,
+        DYNAMIC_PORTS,
         "configured if configured is not None and configured.version == address.version else address",
         "configured or address",
         (REALMS,),

@@ -118,7 +118,7 @@ class Rig:
             relay.services.budget.used,
             relay.services.budget.sessions,
             relay.services.gate.pending_leases,
-            relay.services.ports_taken,
+            relay.services.ports.taken,
         )
         assert left == (0, 0, 0, 0), f"descriptors, sessions, leases, ports are left: {left}"
 

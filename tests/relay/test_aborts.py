@@ -69,7 +69,7 @@ def test_failing_plugin_ends_dials(run: Run) -> None:
                 told = await ask(client, "open", target)
                 with await Peer.connect(told) as inner:
                     async with asyncio.timeout(DEADLINE):
-                        while rig.relay.services.ports_taken:  # until it has been accepted
+                        while rig.relay.services.ports.taken:  # until it has been accepted
                             await turns()
                     await client.send(b"raise\n")
                     assert await client.rest() == b"sorry, plugin_failed\n"
@@ -114,7 +114,7 @@ def test_no_listener_after_the_master_flow(run: Run) -> None:
                     await rig.notes.wait("session_close")
                     await inner.send(b"open %s\n" % data.endpoint.to_bytes(b" "))
                     assert await inner.rest() == b"sorry, session_over\n"
-                    assert rig.relay.services.ports_taken == 0
+                    assert rig.relay.services.ports.taken == 0
             await rig.at_rest()
 
     run(work())

@@ -105,7 +105,7 @@ def test_passive_without_a_descriptor_is_425(run: Run) -> None:
                 with none_left():
                     answer = await ftp.say(b"PASV", b"227 (127,0,0,5,%d,%d)" % numbers)
                 assert answer.startswith(b"425 ")
-                assert rig.relay.services.ports_taken == 0
+                assert rig.relay.services.ports.taken == 0
                 await ftp.passive(data.endpoint)
             ftp.close()
             await rig.at_rest()

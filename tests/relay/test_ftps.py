@@ -326,7 +326,7 @@ def test_tls_that_passes_untouched(run: Run) -> None:
                 assert await far.line() == b"PASV\r\n"
                 await far.send(b"227 (127,0,0,5,200,1)\r\n")
                 assert await near.line() == b"227 (127,0,0,5,200,1)\r\n"
-                assert rig.relay.services.ports_taken == 0
+                assert rig.relay.services.ports.taken == 0
                 assert not rig.notes.of("rewrite")
             await rig.at_rest()
 

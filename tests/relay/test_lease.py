@@ -110,7 +110,7 @@ def test_lease_is_good_for_one_connection(run: Run) -> None:
                 with await Peer.connect(told), await data.accept():
                     assert await refused(told) == "refused"
                     assert data.untouched()
-                    assert rig.relay.services.gate.pending_leases == rig.relay.services.ports_taken == 0
+                    assert rig.relay.services.gate.pending_leases == rig.relay.services.ports.taken == 0
             ftp.close()
             await rig.at_rest()
 
@@ -148,7 +148,7 @@ def test_lease_expires(run: Run) -> None:
                 told = await ftp.passive(data.endpoint)
                 assert str(data.endpoint) in (await rig.notes.wait("lease_expired")).message
                 assert await refused(told) == "refused"
-                assert rig.relay.services.ports_taken == 0
+                assert rig.relay.services.ports.taken == 0
                 again = await ftp.passive(data.endpoint)
                 with await Peer.connect(again), await data.accept():
                     pass

@@ -49,7 +49,7 @@ def test_ports_are_unpredictable(run: Run) -> None:
     async def work() -> None:
         async with relaying_ftp() as rig:
             ports = PortRange(16384, 32767)
-            pool = rig.relay.services.port_pool(parse_address(OWN), ports)
+            pool = rig.relay.services.ports.pool(parse_address(OWN), ports)
             drawn = [port for _ in range(2000) if (port := pool.take())]
             for port in drawn:
                 pool.give_back(port)

@@ -54,7 +54,7 @@ def test_both_come(run: Run, first: str) -> None:
                     for source, place in places.items():
                         assert await refused(place, source) == "refused"
             await rig.notes.wait("flow_close")
-            assert rig.relay.services.ports_taken == 0
+            assert rig.relay.services.ports.taken == 0
 
     run(work())
 
@@ -69,7 +69,7 @@ def test_only_one_comes(run: Run, first: str) -> None:
             with await Peer.connect(place, first) as one:
                 assert await one.until_cut() == (b"", "reset")
             await rig.notes.wait("lease_expired")
-            assert rig.relay.services.ports_taken == 0
+            assert rig.relay.services.ports.taken == 0
             assert rig.relay.services.budget.used == 2
             assert await ftp.say(b"NOOP", b"200 ok") == b"200 ok\r\n"
 
@@ -141,7 +141,7 @@ def test_next_data_command_cuts_off_who_waits(run: Run) -> None:
                 assert await one.until_cut() == (b"", "reset")
                 await ftp.server.send(b"200 ok\r\n")
                 assert endpoint_in(await ftp.client.line()) != for_client
-            assert rig.relay.services.ports_taken == 2
+            assert rig.relay.services.ports.taken == 2
 
     run(work())
 

@@ -63,7 +63,7 @@ def test_sessions_get_the_same_port(run: Run) -> None:
                 first = told(await share(pairs[0][0], target.endpoint))
                 assert await refused(first, OTHER) == "reset"
                 assert [told(await share(client, target.endpoint)) for client, _ in pairs] == [first] * 3
-                assert rig.relay.services.ports_taken == 1
+                assert rig.relay.services.ports.taken == 1
                 for source in (CLIENT, OTHER, CLIENT):
                     with await Peer.connect(first, source) as near, await target.accept() as far:
                         await talk(near, far)
@@ -134,7 +134,7 @@ def test_it_expires_when_nobody_may_come_any_more(run: Run) -> None:
                 note = await rig.notes.wait("lease_expired")
                 assert (note.session, note.fields["listener"], note.fields["target"]) == (0, at, target.endpoint)
                 assert await refused(at) == "refused"
-                assert rig.relay.services.ports_taken == 0
+                assert rig.relay.services.ports.taken == 0
                 assert rig.relay.services.budget.used < used
                 assert target.untouched()
                 again = told(await share(client, target.endpoint))
@@ -175,7 +175,7 @@ def test_a_route_shares_so_many(run: Run) -> None:
                 told(await share(client, two.endpoint))
                 assert await share(client, three.endpoint) == b"no too_many_leases\n"
                 assert told(await share(client, one.endpoint)) == first
-                assert rig.relay.services.ports_taken == 2
+                assert rig.relay.services.ports.taken == 2
 
     run(work())
 
@@ -209,7 +209,7 @@ def test_its_target_is_judged(run: Run) -> None:
                 assert await share(client, Endpoint.parse("192.0.2.1", 5000)) == b"no third_party_address\n"
                 assert await share(client, rig.at) == b"no self_target\n"
                 assert await share(client, at) == b"no self_target\n"
-            assert rig.relay.services.ports_taken == 1
+            assert rig.relay.services.ports.taken == 1
 
     run(work())
 
@@ -226,7 +226,7 @@ def test_it_closes_with_the_relay(run: Run) -> None:
                 assert await refused(at) == "refused"
                 for target in (one, two):
                     assert await share(client, target.endpoint) == b"no stopped\n"
-                assert rig.relay.services.ports_taken == 0
+                assert rig.relay.services.ports.taken == 0
                 await talk(client, server)
 
     run(work())
@@ -244,7 +244,7 @@ def test_another_plugin_may_treat_who_comes(run: Run) -> None:
                     await far.send(b"upper")
                     assert await near.exactly(5) == b"UPPER"
                 assert await share(client, target.endpoint, plugin=f"{HERE}:Nobody") == b"no bad_config\n"
-            assert rig.relay.services.ports_taken == 1
+            assert rig.relay.services.ports.taken == 1
 
     run(work())
 
