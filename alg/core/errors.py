@@ -60,3 +60,17 @@ class PluginError(AlgError):
     """The plugin's fault: it raised something unexpected or awaited what this machine cannot answer."""
 
     default_reason = "plugin_failed"
+
+
+def describe(problem: Exception) -> str:
+    """An exception in one line, with the place where it was raised."""
+    place, trace = "", problem.__traceback__
+    while trace:
+        place = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(problem).__name__} at {place}: {problem}"
+
+
+def as_error(problem: Exception) -> AlgError:
+    """The exception itself where it is one of ours; anything else is a plugin's defect."""
+    return problem if isinstance(problem, AlgError) else PluginError(describe(problem))

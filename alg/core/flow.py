@@ -20,7 +20,7 @@ from alg.core.commands import (
     SendEof,
     Splice,
 )
-from alg.core.errors import AlgError, PluginError, ProtocolError
+from alg.core.errors import AlgError, PluginError, ProtocolError, describe
 from alg.core.events import (
     BindingOpened,
     CommandFailed,
@@ -43,15 +43,6 @@ from alg.core.requests import REQUESTS, Request, Requests
 from alg.core.stream import Stream
 
 _METHODS = {Side.CLIENT: "from_client", Side.SERVER: "from_server"}
-
-
-def _where(problem: Exception) -> str:
-    """An exception in one line, with the place where it was raised."""
-    place, trace = "", problem.__traceback__
-    while trace:
-        place = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return f"{type(problem).__name__} at {place}: {problem}"
 
 
 class FlowMachine(Requests):
@@ -82,7 +73,7 @@ class FlowMachine(Requests):
         try:
             coroutine = treat(self._directions[side].stream)
         except Exception as problem:  # noqa: BLE001 - as in `_step`
-            self._abort(PluginError(f"plugin {name} raised {_where(problem)}"))
+            self._abort(PluginError(f"plugin {name} raised {describe(problem)}"))
             return
         if isinstance(coroutine, CoroutineType):
             self._directions[side].coroutine = coroutine
@@ -160,7 +151,7 @@ class FlowMachine(Requests):
         try:
             on_end(event.outcome)
         except Exception as problem:  # noqa: BLE001 - as in `_run`
-            error = PluginError(f"plugin {self.plugin.name} raised {_where(problem)}")
+            error = PluginError(f"plugin {self.plugin.name} raised {describe(problem)}")
             if self._ended:
                 self.report(error.reason, str(error), {})
             else:
@@ -239,7 +230,7 @@ class FlowMachine(Requests):
         except AlgError as problem:
             self._abort(problem)
         except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends its session, and only that
-            self._abort(PluginError(f"plugin {self.plugin.name} raised {_where(problem)}"))
+            self._abort(PluginError(f"plugin {self.plugin.name} raised {describe(problem)}"))
         else:
             if request is not direction.stream and not isinstance(request, REQUESTS):
                 self._abort(PluginError(f"plugin {self.plugin.name} awaited something that is not of alg.plugin"))

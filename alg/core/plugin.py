@@ -362,8 +362,8 @@ class StreamPlugin(Generic[C_co]):
         """What the client is told, in its protocol, when its session cannot begin or must end: nothing by default.
 
         None says that it is in the middle of something that ends where its connection does, and must not take this end
-        for that one: it sees a reset. `ConnectError` means that the server cannot be reached or was lost, `BindError` that the gateway is full or
-        stops, `ProtocolError` that one side broke the protocol.
+        for that one: it sees a reset. `ConnectError` means that the server cannot be reached or was lost, `BindError`
+        that the gateway is full or stops, `ProtocolError` that one side broke the protocol.
         """
         return b""
 

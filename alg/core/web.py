@@ -35,10 +35,9 @@ class HttpResponse:
 class Ways(Protocol):
     """How a plugin for HTTP gets at listeners of its host, whether that parses HTTP itself or not."""
 
-    async def expect(
-        self, target: Endpoint, *, tls: bool, name: str | None, opaque: bool, announced_by: str
-    ) -> Endpoint:
-        """A shared listener that leads there, for the client that asked; with `opaque`, no HTTP is spoken there.
+    async def expect(self, target: Connect, *, opaque: bool, lifetime: float, announced_by: str) -> Endpoint:
+        """A shared listener that leads there, for the client that asked, for so many seconds after it was last announced or
+        used; with `opaque`, no HTTP is spoken there.
 
         Raises:
             PolicyError: the target is none that the server may name.

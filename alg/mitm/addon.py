@@ -13,7 +13,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client, Server
 from mitmproxy.optmanager import OptManager
 
-from alg.core.errors import AlgError, ConfigError, PluginError
+from alg.core.errors import AlgError, ConfigError, as_error
 from alg.core.machines import make_plugin
 from alg.core.plugin import refusal_words
 from alg.mitm import compat, options, views
@@ -22,8 +22,8 @@ from alg.mitm.legs import RefusedLayer, connect_error
 from alg.mitm.owner import LeaseRequest
 from alg.mitm.services import Services
 from alg.mitm.sessions import Sessions
-from alg.mitm.settings import Policy, Treatment
-from alg.mitm.web import Web, is_for_http
+from alg.mitm.settings import Policy, Treatment, is_for_http
+from alg.mitm.web import Web
 from alg.registry import Registry
 
 LOGGER = logging.getLogger("alg")
@@ -135,15 +135,12 @@ class Gateway:
         if nextlayer.layer is None and isinstance(top := _top(nextlayer.context), Layer) and not _is_ours(top):
             try:
                 nextlayer.layer = self._claim(nextlayer.context)
-            except AlgError as error:
-                self._refuse(nextlayer, error)
             except Exception as problem:  # noqa: BLE001 - mitmproxy would choose a layer that passes everything
-                self._refuse(nextlayer, PluginError(f"{type(problem).__name__}: {problem}"))
+                self._refuse(nextlayer, as_error(problem))
 
     def _refuse(self, nextlayer: NextLayer, error: AlgError) -> None:
         nextlayer.layer = RefusedLayer(nextlayer.context)
-        self.services.records.append(error.reason)
-        LOGGER.warning("alg: %s %s", error.reason, error)
+        self.services.record("alg:", error.reason, str(error))
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         """A client asks for an address of ours that stands for a server's of the other family: lead it there. Or it came
@@ -182,7 +179,7 @@ class Gateway:
         if handler is None or treatment.implicit or _is_ours(handler.layer):
             return
         error = connect_error(data.server.address, str(data.server.error))
-        LOGGER.warning("alg: %s %s", error.reason, error)
+        self.services.record("alg:", error.reason, str(error))
         words = refusal_words(make_plugin(treatment.plugin, treatment.config), error)
         compat.say(handler, data.client, words or b"")
 

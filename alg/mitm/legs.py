@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-import traceback
 from abc import ABC, abstractmethod
 from ipaddress import ip_address
 from typing import TypeVar
 
 from mitmproxy.connection import Connection, ConnectionState
 
-from alg.core.errors import AlgError, ConnectError, PluginError, ProtocolError, TlsError
+from alg.core.errors import AlgError, ConnectError, ProtocolError, TlsError, as_error
 from alg.core.model import Endpoint, Side, TlsInfo
 from alg.mitm import compat
 from alg.mitm.compat import Context, Layer, commands, events
@@ -120,12 +119,8 @@ class LegsLayer(Layer, ABC):
     def _handle_event(self, event: events.Event) -> Commands:
         try:
             yield from self._treat(event)
-        except AlgError as error:
-            yield from self._fail(error)
         except Exception as problem:  # noqa: BLE001 - mitmproxy would log it, and let the next event pass
-            place = traceback.extract_tb(problem.__traceback__)[-1]
-            where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
-            yield from self._fail(PluginError(f"{type(problem).__name__} at {where}: {problem}"))
+            yield from self._fail(as_error(problem))
 
     def _fail(self, error: AlgError) -> Commands:
         try:

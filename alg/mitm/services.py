@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import replace
 
 from alg.core.model import Endpoint, Expectation
 from alg.core.policy import Gate
+from alg.core.reasons import is_refusal, printable
 from alg.dynamic_ports import DynamicPorts
 from alg.mitm import compat
 from alg.mitm.layer import FlowLayer
@@ -17,6 +19,7 @@ from alg.mitm.settings import MitmSettings
 from alg.own_address import is_own_address
 from alg.registry import Registry
 
+LOGGER = logging.getLogger("alg")
 _RECORDS_KEPT = 10_000
 
 
@@ -40,6 +43,13 @@ class Services:
         """Take new settings: they hold for what begins from now on."""
         self.settings = settings
         self.gate.limits = replace(settings.limits.leases, lifetime=settings.lifetime)
+
+    def record(self, who: str, reason: str, message: str) -> str:
+        """Write a record into mitmproxy's event log; return what stands there, without whose it is."""
+        line = f"{reason} {printable(message)}"
+        self.records.append(reason)
+        LOGGER.log(logging.WARNING if is_refusal(reason) else logging.INFO, "%s %s", who, line)
+        return line
 
     def run(self, work: Coroutine[object, object, None]) -> None:
         """Have something done beside all else."""

@@ -4,7 +4,6 @@ of them. It dies as a whole: no listener outlives it.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -30,7 +29,6 @@ from alg.mitm.owner import Cut, RelatedOver
 from alg.mitm.services import Services
 from alg.mitm.settings import Treatment
 
-LOGGER = logging.getLogger("alg")
 _RECORDS_KEPT = 200
 """The newest records of a session that `alg.explain` can tell."""
 _COMMENT_LINES = 40
@@ -274,10 +272,7 @@ class MitmSession:
         limit = self.services.settings.limits.records_per_session
         if is_refusal(reason) and told > limit:
             return
-        line = f"{reason} {printable(message)}"
-        self.records.append(line)
-        self.services.records.append(reason)
-        LOGGER.log(logging.WARNING if is_refusal(reason) else logging.INFO, "%s %s", self.name, line)
+        self.records.append(self.services.record(self.name, reason, message))
         if self.master is not None and "alg" in self.master.flow.metadata:
             self.master.flow.metadata["alg"]["records"] = list(self.records)
 

@@ -126,13 +126,18 @@ def well_known_ports(registry: Registry) -> dict[int, str]:
     ports: dict[int, str] = {}
     for name in registry.names():
         plugin = registry.find(name)
-        if plugin.http is StreamPlugin.http and _needs_sharing(plugin):
+        if not is_for_http(plugin) and _needs_sharing(plugin):
             continue
         if plugin.default_port is not None and name == plugin.name:
             ports.setdefault(plugin.default_port, name)
         if plugin.tls_scheme is not None and plugin.tls_scheme[1] is not None:
             ports.setdefault(plugin.tls_scheme[1], plugin.tls_scheme[0])
     return ports
+
+
+def is_for_http(plugin: type[StreamPlugin[object]]) -> bool:
+    """Whether a plugin has something to say where mitmproxy parses HTTP."""
+    return plugin.http is not StreamPlugin.http
 
 
 def _needs_sharing(plugin: type[StreamPlugin[object]]) -> bool:
@@ -165,7 +170,7 @@ def make_treatment(scheme: str, registry: Registry, table: PluginTable, common: 
         lines = [f"alg_config: {plugin.name}.{line}" for line in str(error).splitlines()]
         raise ConfigError("\n".join(lines)) from None
     made = make_plugin(plugin, config)
-    if (needed := made.needs()) and plugin.http is StreamPlugin.http:  # of HTTP, mitmproxy's hooks do the most
+    if (needed := made.needs()) and not is_for_http(plugin):  # of HTTP, mitmproxy's hooks do the most
         names = ", ".join(sorted(need.value for need in needed))
         instead = _NO_SHARING if Need.SHARED in needed else "see its options"
         raise ConfigError(f"plugin {plugin.name} needs what cannot be done in mitmproxy: {names}; {instead}")

@@ -5,22 +5,18 @@ at a port of ours, for those clients that were told of it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from copy import copy
 from dataclasses import replace
 
 from alg.core.addresses import is_this_host
 from alg.core.errors import PolicyError
 from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
-from alg.core.reasons import printable
 from alg.core.shared import SharedKey, SharedLease, SharedLeases
 from alg.mitm import compat
 from alg.mitm.lease import bound
 from alg.mitm.legs import endpoint_of
 from alg.mitm.services import Services
 from alg.mitm.settings import Treatment
-
-LOGGER = logging.getLogger("alg")
 
 
 class SharedServers:
@@ -129,8 +125,7 @@ class SharedServer:
         try:
             self.lease.admit(peer.address, asyncio.get_running_loop().time())
         except PolicyError as error:
-            self._services.records.append(error.reason)
-            LOGGER.warning("alg: %s %s", error.reason, printable(f"at {self._port.local}: {error}"))
+            self._services.record("alg:", error.reason, f"at {self._port.local}: {error}")
             compat.reset_stream(writer)
             return
         self._connections += 1
@@ -155,8 +150,7 @@ class SharedServer:
         if loop.time() < self.lease.deadline:
             self._timer = loop.call_later(self.lease.expectation.lifetime, self._look)
             return
-        LOGGER.info("alg: lease_expired %s: nobody has asked any more", self._port.local)
-        self._services.records.append("lease_expired")
+        self._services.record("alg:", "lease_expired", f"{self._port.local}: nobody has asked any more")
         self.close()
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
-"""The content view of control channels: what a unit of their protocol says, as printable text. One pure `render`, and what mitmproxy 11 and 12 each want around it."""
+"""The content view of control channels: what a unit of their protocol says, as printable text. One pure
+`render`, and what mitmproxy 11 and 12 each want around it."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ The parsing is mitmproxy's, the rules and the mapping are the plugin's.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,25 +11,17 @@ from mitmproxy import http
 from mitmproxy.connection import Connection
 
 from alg.core.addresses import name_of
-from alg.core.errors import AlgError, PluginError, PolicyError
+from alg.core.errors import AlgError, PolicyError, as_error
 from alg.core.machines import make_plugin
 from alg.core.model import Connect, Endpoint, Leg, Side, TlsInfo
-from alg.core.plugin import StreamPlugin
-from alg.core.reasons import is_refusal, printable
 from alg.core.web import HeaderField, HttpExchange, HttpRequest, HttpResponse
 from alg.mitm import compat
 from alg.mitm.legs import endpoint_of
 from alg.mitm.services import Services
-from alg.mitm.settings import Treatment
+from alg.mitm.settings import Treatment, is_for_http
 from alg.mitm.shared import SharedServers
 
-LOGGER = logging.getLogger("alg")
 _COMMENT_LINES = 40
-
-
-def is_for_http(plugin: type[StreamPlugin[object]]) -> bool:
-    """Whether a plugin has something to say where mitmproxy parses HTTP."""
-    return plugin.http is not StreamPlugin.http
 
 
 class Web:
@@ -82,10 +73,8 @@ class Web:
             assert exchange is not None, "it is a plugin for HTTP"
             self._exchanges[flow.id] = exchange
             self._ask(flow, exchange, client)
-        except AlgError as error:
-            self._refuse(flow, error)
         except Exception as problem:  # noqa: BLE001 - mitmproxy would log it, and let the request pass
-            self._refuse(flow, PluginError(f"{type(problem).__name__}: {problem}"))
+            self._refuse(flow, as_error(problem))
 
     def _server_leg(self, flow: http.HTTPFlow) -> Leg:
         """The leg toward the server, which mitmproxy may yet have to connect to."""
@@ -122,10 +111,8 @@ class Web:
             heard = HttpResponse(given.status_code, tuple(given.headers.fields), given.raw_content or b"")
             mapped = await exchange.response(heard)
             _write(given, mapped.headers, mapped.body, changed=mapped.body != heard.body)
-        except AlgError as error:
-            self._refuse(flow, error)
         except Exception as problem:  # noqa: BLE001 - as above
-            self._refuse(flow, PluginError(f"{type(problem).__name__}: {problem}"))
+            self._refuse(flow, as_error(problem))
         if flow.websocket is None:
             self.forget(flow)
 
@@ -141,7 +128,7 @@ class Web:
             message.content = await exchange.message(side, message.content)
         except Exception as problem:  # noqa: BLE001 - as above
             message.drop()
-            error = problem if isinstance(problem, AlgError) else PluginError(f"{type(problem).__name__}: {problem}")
+            error = as_error(problem)
             self.write(flow, error.reason, str(error))
 
     def forget(self, flow: http.HTTPFlow) -> None:
@@ -161,9 +148,7 @@ class Web:
 
     def write(self, flow: http.HTTPFlow, reason: str, message: str) -> None:
         """Write a record into mitmproxy's event log and the flow's comment."""
-        line = printable(f"{reason} {message}")
-        self._services.records.append(reason)
-        LOGGER.log(logging.WARNING if is_refusal(reason) else logging.INFO, "http %s", line)
+        line = self._services.record("http", reason, message)
         flow.comment = "\n".join([*flow.comment.splitlines()[-_COMMENT_LINES:], line])
 
     def close(self) -> None:
@@ -182,20 +167,18 @@ class _Ways:
     client: Leg
     server: Leg
 
-    async def expect(
-        self, target: Endpoint, *, tls: bool, name: str | None, opaque: bool, announced_by: str
-    ) -> Endpoint:
+    async def expect(self, target: Connect, *, opaque: bool, lifetime: float, announced_by: str) -> Endpoint:
         """See `Ways`."""
-        plan = Connect(target, tls, name)
-        lifetime: float = getattr(self.treatment.config, "shared_lifetime", 600.0)
         try:
             endpoint = self.web.shared.expect(
-                self.treatment, self.client, self.server, plan, opaque=opaque, lifetime=lifetime
+                self.treatment, self.client, self.server, target, opaque=opaque, lifetime=lifetime
             )
         except AlgError as error:
             self.web.write(self.flow, error.reason, f"{announced_by} {error}")
             raise
-        words = f"{announced_by} {target} -> {endpoint} for {self.client.peer.address}, any number, {lifetime:g} s"
+        words = (
+            f"{announced_by} {target.target} -> {endpoint} for {self.client.peer.address}, any number, {lifetime:g} s"
+        )
         self.web.write(self.flow, "rewrite", words)
         return endpoint
 

@@ -26,10 +26,11 @@ class Deadline:
 
     def set(self, seconds: float | None) -> None:
         """In so many seconds from now; None: never."""
-        self._at = None if seconds is None else self._loop.time() + seconds
+        self._at = None
         if seconds is None:
             return  # the timer finds nothing to do, if it is not needed again before
-        if self._timer is not None and self._timer.when() > self._at:  # type: ignore[operator]
+        at = self._at = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() > at:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:

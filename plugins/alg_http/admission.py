@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from urllib.parse import unquote_to_bytes
 
 from alg.plugin import Leg, PolicyError, ProtocolError
 from alg_http.config import HttpConfig
@@ -15,11 +14,6 @@ from alg_http.origins import Origin
 
 _ODD = re.compile(r"//|/\.{1,2}(?:/|\Z)|\\|[\x00-\x1f\x7f]")
 _ENCODED_SLASH = re.compile(rb"%2[fF]|%5[cC]|%00")
-
-
-def path_of(target: bytes) -> str:
-    """The path of an origin-form target, without its query, percent-decoded: to compare by, never to be sent."""
-    return unquote_to_bytes(target.partition(b"?")[0]).decode("utf-8", "replace")
 
 
 def is_known(config: HttpConfig, outside: Origin, client: Leg) -> bool:
@@ -45,7 +39,7 @@ def admit(config: HttpConfig, request: Request, outside: Origin, *, known: bool)
     if request.method == b"CONNECT" and not config.connect:
         raise PolicyError("CONNECT is refused; `connect` can allow it", reason="method_refused")
     if config.allowed_paths and request.method != b"CONNECT":
-        path = path_of(request.target)
+        path = request.path
         # One server goes up at `..`, another at `%2e%2e`, a third not at all: where paths are judged, neither passes.
         odd = _ODD.search(path) or _ENCODED_SLASH.search(request.target.partition(b"?")[0])
         if odd or not any(fnmatchcase(path, pattern) for pattern in config.allowed_paths):

@@ -7,7 +7,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alg.plugin import ProtocolError, Stream
-from alg_http.admission import path_of
 from alg_http.connection import Connection
 from alg_http.content import decode
 from alg_http.exchange import Exchange
@@ -100,9 +99,7 @@ class Answering:
         if not data:
             return data
         data = decode(data, coding_of(response.headers), limit)
-        request = exchange.request
-        about = f"{request.method.decode('ascii')} {path_of(request.target)[:80]}"
-        return await self._connection.mapper.body(rule, data, kind, exchange.ends, about)
+        return await self._connection.mapper.body(rule, data, kind, exchange.ends, exchange.request.summary)
 
     async def _tunnel(self, stream: Stream, exchange: Exchange, response: Response) -> None:
         """CONNECT was allowed by the operator and by the server: what follows is nobody's business."""

@@ -17,7 +17,7 @@ from alg_http.handshake import Offer
 from alg_http.heads import Header, Request, end_to_end, lowered, tokens, without
 from alg_http.mapping import body_kind, coding_of, ends_of
 from alg_http.origins import Origin, own_origin, parse_authority
-from alg_http.rules import Part, Rule, matching
+from alg_http.rules import Part, Rule
 from alg_http.websocket import own_offer, reads_frames
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -53,7 +53,7 @@ class Asking:
             return None
         kept = replace(request, headers=end_to_end(request.headers))
         fields = request_fields(kept, ends, connection.mapper, config, flow.client.peer.address)
-        rule = matching(config.rules_for(Part.RESPONSE), admission.path_of(request.target))
+        rule = config.rule(Part.RESPONSE, request.path)
         if rule is not None:
             fields = asking_for_plain(fields)
         persistent = _persists(request) and offer is None
@@ -109,7 +109,7 @@ class Asking:
     async def send(self, stream: Stream, exchange: Exchange) -> None:
         """Send the request on, body and all."""
         config = self._connection.config
-        rule = matching(config.rules_for(Part.REQUEST), admission.path_of(exchange.request.target))
+        rule = config.rule(Part.REQUEST, exchange.request.path)
         kind = body_kind(exchange.request.headers, rule) if not exchange.body.is_empty else None
         if rule is not None and kind is not None:
             await self._send_mapped(stream, exchange, rule, kind)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from alg.plugin import Address, ConfigError, Endpoint, ProtocolError
 from alg_http.profiles import PROFILES, Profile
-from alg_http.rules import Part, Rule
+from alg_http.rules import Part, Rule, matching
 
 
 class HostHeader(enum.Enum):
@@ -116,10 +116,8 @@ class HttpConfig:
         given = next((self.hosts[each] for each in self.hosts if each.lower() == name), None)
         return None if given is None else Endpoint.parse(given, 0).address
 
-    def rules_for(self, part: Part) -> tuple[Rule, ...]:
-        """All rules about a part of the exchange: the operator's, and those of the profiles."""
-        return tuple(rule for rule in (*self.rules, *self._of_profiles) if rule.part is part)
-
-    @property
-    def _of_profiles(self) -> tuple[Rule, ...]:
-        return tuple(rule for profile in self.profiles for rule in PROFILES[profile])
+    def rule(self, part: Part, path: str) -> Rule | None:
+        """What the operator's rules and those of the profiles say about a part of an exchange, by the path of its request;
+        None: nothing."""
+        rules = (*self.rules, *(rule for profile in self.profiles for rule in PROFILES[profile]))
+        return matching((rule for rule in rules if rule.part is part), path)

@@ -39,34 +39,33 @@ class Connection:
         self.flow.close()
         return False
 
-    async def expect(
-        self, target: Endpoint, *, tls: bool, name: str | None, opaque: bool, announced_by: str
-    ) -> Endpoint:
+    async def expect(self, target: Connect, *, opaque: bool, lifetime: float, announced_by: str) -> Endpoint:
         """A listener that all sessions of the route share; see `Ways`."""
-        key = Connect(target, tls, name), opaque
+        key = target, opaque
         told, until = self._told.get(key, (None, 0.0))
         if told is None or self.flow.now >= until:
-            told = await self._ask(key, announced_by)
+            told = await self._ask(target, announced_by, opaque=opaque, lifetime=lifetime)
             if len(self._told) >= _TOLD:
                 self._told.clear()
-            self._told[key] = told, self.flow.now + self.config.shared_lifetime / 2
+            self._told[key] = told, self.flow.now + lifetime / 2
         if isinstance(told, PolicyError):
             raise PolicyError(str(told), reason=told.reason)
         return told
 
-    async def _ask(self, key: tuple[Connect, bool], announced_by: str) -> Endpoint | PolicyError:
+    async def _ask(
+        self, target: Connect, announced_by: str, *, opaque: bool, lifetime: float
+    ) -> Endpoint | PolicyError:
         """A listener, or why it may not be; each refusal is a record."""
-        plan, opaque = key
         try:
             binding = await self.flow.expect(
                 Side.CLIENT,
-                plan.target,
+                target.target,
                 announced_by=announced_by,
-                lifetime=self.config.shared_lifetime,
+                lifetime=lifetime,
                 plugin=None if opaque else self._name,
-                tls=[side for side, on in ((Side.CLIENT, self.flow.client.secure), (Side.SERVER, plan.tls)) if on],
+                tls=[side for side, on in ((Side.CLIENT, self.flow.client.secure), (Side.SERVER, target.tls)) if on],
                 shared=True,
-                name=plan.name,
+                name=target.name,
             )
         except PolicyError as error:
             return error

@@ -1,5 +1,5 @@
 """Which header fields hold addresses, and what becomes of them: those of requests are mapped inward, those of responses
-outward. Fields about one hop only are not in here (`heads`), nor is the framing of bodies.
+outward. Fields about one hop only are `heads`' business, or the host's (`web`), and pass here; so does the framing of bodies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CONDITIONS = frozenset((b"range", b"if-range", b"accept-encoding"))
 
 
 def request_fields(request: Request, ends: Ends, mapper: Mapper, config: HttpConfig, client: Address) -> list[Header]:
-    """The fields of a request as the server shall see them; `request` has no hop-by-hop fields any more."""
+    """The fields of a request as the server shall see them."""
     host = ends.outside.authority if config.keeps_host else ends.inside.authority
     fields: list[Header] = [(b"Host", host)]
     for name, value in request.headers:
@@ -64,7 +64,7 @@ def asking_for_plain(headers: Iterable[Header]) -> list[Header]:
 
 
 async def response_fields(response: Response, ends: Ends, mapper: Mapper) -> list[Header]:
-    """The fields of a response as the client shall see them; `response` has no hop-by-hop fields any more."""
+    """The fields of a response as the client shall see them."""
     fields: list[Header] = []
     for name, value in response.headers:
         lower = name.lower()

@@ -18,6 +18,11 @@ _SMALL = 16384
 """Chunks up to this size are read, and sent in one piece with their frame."""
 _TRAILERS = 8192
 _TRAILER = re.compile(rb"[!#\x24%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
+_NO_TRAILERS = FORWARDED | frozenset(
+    b"transfer-encoding content-length host connection trailer te upgrade location content-encoding content-type"
+    b" content-range authorization set-cookie cookie expect cache-control origin".split()
+)
+"""What no trailer may say (RFC 9110 section 6.5.1): how the message is read, who sent it, and what comes of it."""
 _LAST = b"0\r\n"
 
 
@@ -173,20 +178,3 @@ async def _line(stream: Stream, limit: int) -> bytes:
     if not line:
         raise ProtocolError(f"the {stream.side.value} ended inside a body", reason="truncated")
     return line
-
-
-_NO_TRAILERS = frozenset(
-    (
-        *(b"transfer-encoding", b"content-length", b"host", b"connection", b"trailer", b"te", b"upgrade", b"location"),
-        *(
-            b"content-encoding",
-            b"content-type",
-            b"content-range",
-            b"authorization",
-            b"set-cookie",
-            b"cookie",
-            b"expect",
-        ),
-        *(b"cache-control", b"origin", *FORWARDED),
-    )
-)

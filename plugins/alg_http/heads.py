@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
 
 import h11
 
@@ -29,6 +30,16 @@ class Request:
     target: bytes
     version: bytes
     headers: tuple[Header, ...] = field(default=(), repr=False)
+
+    @property
+    def path(self) -> str:
+        """The path of an origin-form target, without its query, percent-decoded: to compare by, never to be sent."""
+        return unquote_to_bytes(self.target.partition(b"?")[0]).decode("utf-8", "replace")
+
+    @property
+    def summary(self) -> str:
+        """Method and path, for records."""
+        return f"{self.method.decode('ascii', 'replace')} {self.path[:80]}"
 
     def values(self, name: bytes) -> list[bytes]:
         """The values of all fields of that name, in lower case."""

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from alg.plugin import Address, BindError, Endpoint, Leg, PolicyError, ProtocolError, Side, Ways
+from alg.plugin import Address, BindError, Connect, Endpoint, Leg, PolicyError, ProtocolError, Side, Ways
 from alg_http.admission import is_known
 from alg_http.config import HttpConfig
 from alg_http.heads import Header, tokens, values
@@ -71,7 +71,10 @@ class Mapper:
         secure = ends.inside.secure if scheme is None else scheme in _SECURE
         try:
             endpoint = await self._ways.expect(
-                target, tls=secure, name=name, opaque=scheme in OPAQUE, announced_by=announced_by
+                Connect(target, secure, name),
+                opaque=scheme in OPAQUE,
+                lifetime=self._config.shared_lifetime,
+                announced_by=announced_by,
             )
         except (PolicyError, BindError):
             return None  # it has been recorded, and the client gets what would not lead anywhere without us either

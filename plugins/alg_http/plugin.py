@@ -13,9 +13,9 @@ from alg_http.asking import Asking
 from alg_http.config import HttpConfig
 from alg_http.connection import Connection
 from alg_http.exchange import Exchange
-from alg_http.heads import Request, Response, read_request, read_response
+from alg_http.heads import Request, Response, read_request, read_response, without
 from alg_http.web import WebExchange
-from alg_http.websocket import WebSocket, upgrade
+from alg_http.websocket import EXTENSIONS, WebSocket, upgrade
 
 _QUIET = frozenset(("too_slow", "idle", "stopped"))
 """Ends that are nobody's fault, see `_is_between`."""
@@ -133,9 +133,7 @@ class HttpPlugin(StreamPlugin[HttpConfig]):
         assert self._connection is not None, "there is a request"
         fields, socket = upgrade(self._connection, exchange, response)
         sent = await answering.outward(response, exchange)
-        kept = [
-            each for each in sent.headers if each[0].lower() not in (b"content-length", b"sec-websocket-extensions")
-        ]
+        kept = without(sent.headers, (b"content-length", EXTENSIONS))
         stream.send(replace(sent, headers=(*kept, *fields)).to_bytes())
         exchange.answered = True
         if socket is None:

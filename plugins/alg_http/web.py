@@ -14,7 +14,7 @@ from alg_http.fields import asking_for_plain, of_rewritten, request_fields, resp
 from alg_http.heads import Request, Response, lowered, without
 from alg_http.mapping import Mapper, body_kind, coding_of, ends_of
 from alg_http.origins import own_origin, parse_authority
-from alg_http.rules import Part, matching
+from alg_http.rules import Part
 
 _UPGRADES = frozenset((b"upgrade", b"http2-settings"))
 
@@ -44,12 +44,11 @@ class WebExchange(HttpExchange):
         self._judge_upgrade(asked, request.body)
         client = self._client.peer.address
         fields = request_fields(asked, self._ends, self._mapper, self._config, client)
-        path = admission.path_of(request.target)
         if self._offer is None:
             fields = list(without(fields, _UPGRADES))
-        if matching(self._config.rules_for(Part.RESPONSE), path) is not None:
+        if self._config.rule(Part.RESPONSE, asked.path) is not None:
             fields = asking_for_plain(fields)
-        rule = matching(self._config.rules_for(Part.REQUEST), path)
+        rule = self._config.rule(Part.REQUEST, asked.path)
         kind = body_kind(request.headers, rule)
         if rule is None or kind is None or not request.body:
             return replace(request, headers=tuple(fields))
@@ -75,19 +74,17 @@ class WebExchange(HttpExchange):
             handshake.check_response(self._offer, lowered(response.headers))
         answer = Response(response.status, headers=response.headers)
         fields = await response_fields(answer, self._ends, self._mapper)
-        path = admission.path_of(self._asked.target)
-        rule = matching(self._config.rules_for(Part.RESPONSE), path)
+        rule = self._config.rule(Part.RESPONSE, self._asked.path)
         kind = body_kind(response.headers, rule)
         if rule is None or kind is None or not response.body:
             return replace(response, headers=tuple(fields))
         body = decode(response.body, coding_of(response.headers), self._config.max_body)
-        about = f"{self._asked.method.decode('ascii', 'replace')} {path[:80]}"
-        body = await self._mapper.body(rule, body, kind, self._ends, about)
+        body = await self._mapper.body(rule, body, kind, self._ends, self._asked.summary)
         return replace(response, headers=of_rewritten(fields), body=body)
 
     async def message(self, side: Side, text: bytes) -> bytes:
         """See `HttpExchange`."""
-        rule = matching(self._config.rules_for(Part.MESSAGE), admission.path_of(self._asked.target))
+        rule = self._config.rule(Part.MESSAGE, self._asked.path)
         return text if rule is None else await self._mapper.message(rule, side, text, self._ends)
 
     def status(self, error: AlgError) -> int:

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 from alg.plugin import AlgError, Flow, Promise, ProtocolError, Side, Stream
 from alg_http import handshake
-from alg_http.admission import path_of
 from alg_http.config import Frames, HttpConfig
 from alg_http.frames import FrameLimits, FrameRelay, MapText
 from alg_http.handshake import OFFERED_DEFLATE, Offer
 from alg_http.heads import Header, Request, Response, lowered, without
 from alg_http.payloads import Deflate, FrameError, close_frame
-from alg_http.rules import Part, matching
+from alg_http.rules import Part
 
 if TYPE_CHECKING:
     from alg_http.connection import Connection
     from alg_http.exchange import Exchange
 
-_EXTENSIONS = b"sec-websocket-extensions"
+EXTENSIONS = b"sec-websocket-extensions"
 _CODES = {"stopped": 1001, "idle": 1001, "too_slow": 1001, "plugin_failed": 1011}  # RFC 6455 section 7.4.1
 CLOSING = 10.0
 """Seconds for the second close frame after the first."""
@@ -29,7 +28,7 @@ CLOSING = 10.0
 
 def reads_frames(config: HttpConfig, request: Request) -> bool:
     """Whether the frames of a WebSocket are to be read: as the operator says, or for a rule about its messages."""
-    return config.frames is Frames.READ or matching(config.rules_for(Part.MESSAGE), path_of(request.target)) is not None
+    return config.frames is Frames.READ or config.rule(Part.MESSAGE, request.path) is not None
 
 
 def own_offer(fields: list[Header], offer: Offer) -> tuple[list[Header], Offer]:
@@ -37,7 +36,7 @@ def own_offer(fields: list[Header], offer: Offer) -> tuple[list[Header], Offer]:
 
     What we read we must understand, so nothing else is offered.
     """
-    fields = list(without(fields, (_EXTENSIONS,)))
+    fields = list(without(fields, (EXTENSIONS,)))
     if not offer.extensions:
         return fields, offer
     fields.append((b"Sec-WebSocket-Extensions", handshake.offer_deflate()))
@@ -54,7 +53,7 @@ class WebSocket:
         self._flow: Flow = connection.flow
         self._mapper = connection.mapper
         self._ends = exchange.ends
-        self._rule = matching(config.rules_for(Part.MESSAGE), path_of(exchange.request.target))
+        self._rule = config.rule(Part.MESSAGE, exchange.request.path)
         self._limits = FrameLimits(
             max_message=config.max_message, max_mapped=config.max_body, max_frames=config.max_frames
         )
@@ -115,7 +114,7 @@ def upgrade(connection: Connection, exchange: Exchange, response: Response) -> t
         raise ProtocolError("the client says more before the server has agreed", reason="bytes_before_upgrade")
     fields: list[Header] = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
     if not reads_frames(connection.config, exchange.request):
-        fields += [(b"Sec-WebSocket-Extensions", value) for value in response.values(_EXTENSIONS)]
+        fields += [(b"Sec-WebSocket-Extensions", value) for value in response.values(EXTENSIONS)]
         return fields, None
     inside = handshake.accept_server(agreement)
     request = exchange.request

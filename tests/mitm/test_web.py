@@ -149,8 +149,8 @@ class OddExchange(HttpExchange):
         if self.path == b"/response":
             raise ZeroDivisionError("a defect")
         if self.path == b"/third":
-            target = Endpoint.parse("192.0.2.1", 4000)
-            await self.ways.expect(target, tls=False, name=None, opaque=True, announced_by="a test")
+            target = Connect(Endpoint.parse("192.0.2.1", 4000))
+            await self.ways.expect(target, opaque=True, lifetime=60, announced_by="a test")
         return response
 
     async def message(self, side: Side, text: bytes) -> bytes:

@@ -23,7 +23,7 @@ CONFORMANCE_MUTANTS = (
         "an exception makes opaque",
         "semantic 7",
         FLOW,
-        '            self._abort(PluginError(f"plugin {self.plugin.name} raised {_where(problem)}"))\n        else:\n',
+        '            self._abort(PluginError(f"plugin {self.plugin.name} raised {describe(problem)}"))\n        else:\n',
         "            self._finish(side)\n        else:\n",
         "an-exception-in-from-client-ends-the-session",
     ),

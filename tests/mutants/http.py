@@ -210,7 +210,7 @@ HTTP_MUTANTS = (
     _mapping(
         "the length of before", ANSWERING, "Body(Framing.LENGTH, len(data))", "Body(Framing.LENGTH, body.length)", "cdp"
     ),
-    _mapping("listeners for ever", CONNECTION, "self.config.shared_lifetime / 2", "1e9", "same_target"),
+    _mapping("listeners for ever", CONNECTION, "lifetime / 2", "1e9", "same_target"),
     _mapping(
         "HTTP to cameras' streams", CONNECTION, "plugin=None if opaque else self._name", "plugin=self._name", "onvif"
     ),
@@ -376,8 +376,8 @@ HTTP_MUTANTS = (
         "http mapping: each refusal is recorded",
         "T71",
         CONNECTION,
-        "self._told[key] = told, self.flow.now + self.config.shared_lifetime / 2",
-        "self._told[key] = told, self.flow.now + self.config.shared_lifetime / 2 * isinstance(told, Endpoint)",
+        "self._told[key] = told, self.flow.now + lifetime / 2",
+        "self._told[key] = told, self.flow.now + lifetime / 2 * isinstance(told, Endpoint)",
         (MAPPED, "-k", "recorded_once"),
     ),
     Mutant(
@@ -448,8 +448,8 @@ HTTP_MUTANTS = (
         "http framing: trailers that say who asks",
         "T26",
         FRAMING,
-        'b"origin", *FORWARDED)',
-        'b"origin")',
+        "_NO_TRAILERS = FORWARDED | frozenset(",
+        "_NO_TRAILERS = frozenset(",
         (LIMITS, "-k", "cannot_be_claimed"),
     ),
     Mutant(

@@ -472,7 +472,7 @@ MUTANTS = (
         "an error lets bytes pass",
         "T111",
         FLOW,
-        '            self._abort(PluginError(f"plugin {self.plugin.name} raised {_where(problem)}"))\n        else:\n',
+        '            self._abort(PluginError(f"plugin {self.plugin.name} raised {describe(problem)}"))\n        else:\n',
         "            self._finish(side)\n        else:\n",
         ("tests/core/test_semantics.py", "-k", "test_7"),
     ),

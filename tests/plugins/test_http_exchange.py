@@ -52,14 +52,13 @@ class Listeners:
     def __init__(self) -> None:
         self.targets: dict[Endpoint, Connect] = {}
 
-    async def expect(
-        self, target: Endpoint, *, tls: bool, name: str | None, opaque: bool, announced_by: str
-    ) -> Endpoint:
+    async def expect(self, target: Connect, *, opaque: bool, lifetime: float, announced_by: str) -> Endpoint:
         """The next listener."""
-        if target.port == 1:
+        assert lifetime == HttpConfig().shared_lifetime
+        if target.target.port == 1:
             raise BindError(f"{announced_by}: none is left, opaque or not: {opaque}")
         listener = endpoint(f"10.77.1.1:{20001 + len(self.targets)}")
-        self.targets[listener] = Connect(target, tls, name)
+        self.targets[listener] = target
         return listener
 
     def target_of(self, endpoint: Endpoint) -> Connect | None:
