@@ -18,21 +18,34 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.mutants.boundary import BOUNDARY_MUTANTS
 from tests.mutants.codecs import CODEC_MUTANTS
 from tests.mutants.conformance import CONFORMANCE_MUTANTS
 from tests.mutants.core import CORE_MUTANTS
+from tests.mutants.ftp import FTP_MUTANTS
 from tests.mutants.ftps import FTPS_MUTANTS
 from tests.mutants.http import HTTP_MUTANTS
+from tests.mutants.http_mapping import HTTP_MAPPING_MUTANTS
 from tests.mutants.mitm import MITM_MUTANTS
 from tests.mutants.relay import RELAY_MUTANTS
-from tests.mutants.table import MUTANTS, Mutant
+from tests.mutants.shared import SHARED_MUTANTS
+from tests.mutants.table import Mutant
 from tests.mutants.tls import TLS_MUTANTS
 from tests.mutants.unread import UNREAD_MUTANTS
 from tests.mutants.websocket import WEBSOCKET_MUTANTS
 
 EVERY = (
-    *(*MUTANTS, *CORE_MUTANTS, *RELAY_MUTANTS, *TLS_MUTANTS, *FTPS_MUTANTS, *CODEC_MUTANTS, *CONFORMANCE_MUTANTS),
-    *(*HTTP_MUTANTS, *WEBSOCKET_MUTANTS, *MITM_MUTANTS, *UNREAD_MUTANTS),
+    *(
+        *BOUNDARY_MUTANTS,
+        *FTP_MUTANTS,
+        *CORE_MUTANTS,
+        *RELAY_MUTANTS,
+        *TLS_MUTANTS,
+        *FTPS_MUTANTS,
+        *CODEC_MUTANTS,
+        *CONFORMANCE_MUTANTS,
+    ),
+    *(*HTTP_MUTANTS, *HTTP_MAPPING_MUTANTS, *WEBSOCKET_MUTANTS, *MITM_MUTANTS, *UNREAD_MUTANTS, *SHARED_MUTANTS),
 )
 
 ROOT = Path(__file__).parents[2]

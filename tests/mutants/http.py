@@ -1,26 +1,23 @@
-"""The seeded faults of the HTTP plugin: framing, upgrades, limits, mapping. Rows are those of the threat table."""
+"""The seeded faults of HTTP itself: heads, framing, upgrades, limits, ends. Rows are those of the threat table."""
 
 from __future__ import annotations
 
-from tests.mutants.table import TALKS, Mutant
+from tests.mutants.table import Mutant, talks
 
-HEADS, FRAMING, ASKING, ANSWERING = (
-    f"plugins/alg_http/{name}.py" for name in ("heads", "framing", "asking", "answering")
+HEADS, FRAMING, ASKING, ANSWERING, SOCKET = (
+    f"plugins/alg_http/{name}.py" for name in ("heads", "framing", "asking", "answering", "websocket")
 )
-SOCKET, ADMISSION, MAPPING, FIELDS = (
-    f"plugins/alg_http/{name}.py" for name in ("websocket", "admission", "mapping", "fields")
+ADMISSION, FIELDS, PLUGIN, CONNECTION, REFUSALS = (
+    f"plugins/alg_http/{name}.py" for name in ("admission", "fields", "plugin", "connection", "refusals")
 )
-PLUGIN, CONNECTION, REFUSALS, WEB = (
-    f"plugins/alg_http/{name}.py" for name in ("plugin", "connection", "refusals", "web")
-)
-SMUGGLING, UPGRADES, LIMITS, MAPPED, WHOLE, ENDS = (
-    f"tests/plugins/test_http_{name}.py" for name in ("smuggling", "upgrades", "limits", "mapping", "exchange", "ends")
+SMUGGLING, UPGRADES, LIMITS, BODIES, ENDS = (
+    f"tests/plugins/test_http_{name}.py" for name in ("smuggling", "upgrades", "limits", "bodies", "ends")
 )
 
 
 def http(*names: str) -> tuple[str, ...]:
     """The conversations of these names, played whole."""
-    return tuple(f"{TALKS}::test_whole[http-{name}]" for name in names)
+    return talks(*names, plugin="http")
 
 
 def _refused(name: str) -> tuple[str, ...]:
@@ -41,10 +38,6 @@ def _upgrade(row: str, name: str, path: str, old: str, new: str, *tests: str) ->
 
 def _limit(row: str, name: str, path: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(f"http limit: {name}", row, path, old, new, (LIMITS, "-k", *tests))
-
-
-def _mapping(name: str, path: str, old: str, new: str, *tests: str) -> Mutant:
-    return Mutant(f"http mapping: {name}", "T65", path, old, new, (MAPPED, "-k", *tests))
 
 
 HTTP_MUTANTS = (
@@ -71,6 +64,22 @@ HTTP_MUTANTS = (
         "return tuple(headers)",
         (UPGRADES, "-k", "other_upgrades"),
     ),
+    Mutant(
+        "http heads: users named by Connection",
+        "T26",
+        HEADS,
+        'named = frozenset(tokens(headers, b"connection")) - _END_TO_END',
+        'named = frozenset(tokens(headers, b"connection"))',
+        (LIMITS, "-k", "who_asks"),
+    ),
+    Mutant(
+        "http heads: the proxy in front is silenced",
+        "T26",
+        HEADS,
+        'frozenset((b"authorization", b"cookie", b"origin")) | FORWARDED',
+        'frozenset((b"authorization", b"cookie", b"origin"))',
+        (LIMITS, "-k", "who_asks"),
+    ),
     # Bodies.
     _framing("chunk sizes", "if match is None:", "if False:", *_refused("chunk sizes")),
     _framing(
@@ -86,8 +95,44 @@ HTTP_MUTANTS = (
         FRAMING,
         "if length > limit:",
         "if False:",
-        (MAPPED, "-k", "gibibyte or cannot_be_read"),
+        (BODIES, "-k", "gibibyte or cannot_be_read"),
     ),
+    Mutant(
+        "http framing: trailers that frame", "T26", FRAMING, "not in _NO_TRAILERS:", '!= b"":', http("post-chunked")
+    ),
+    Mutant(
+        "http framing: CONNECT with a body",
+        "T26",
+        ASKING,
+        'if request.method == b"CONNECT" and not body.is_empty:',
+        "if False:",
+        (SMUGGLING, "-k", "connect_has_no_body"),
+    ),
+    Mutant(
+        "http framing: a length of nothing",
+        "T26",
+        ANSWERING,
+        "if body.framing is not Framing.NONE or sent.status == 204:",
+        "if body.framing is not Framing.NONE:",
+        (SMUGGLING, "-k", "have_no_length"),
+    ),
+    Mutant(
+        "http framing: a length of information",
+        "T26",
+        ANSWERING,
+        "stream.send(replace(sent, headers=without(sent.headers, _LENGTH)).to_bytes())\n\n    async def answer",
+        "stream.send(sent.to_bytes())\n\n    async def answer",
+        (SMUGGLING, "-k", "have_no_length"),
+    ),
+    Mutant(
+        "http framing: trailers that say who asks",
+        "T26",
+        FRAMING,
+        "_NO_TRAILERS = FORWARDED | frozenset(",
+        "_NO_TRAILERS = frozenset(",
+        (LIMITS, "-k", "cannot_be_claimed"),
+    ),
+    # Upgrades.
     _upgrade(
         "T24",
         "the answer is not verified",
@@ -147,6 +192,15 @@ HTTP_MUTANTS = (
         "pass",
         "closing_handshake",
     ),
+    Mutant(
+        "http upgrade: any 101",
+        "T24",
+        HEADS,
+        'and not request.values(b"upgrade"):',
+        "and False:",
+        (UPGRADES, "-k", "other_upgrades"),
+    ),
+    # Limits, and who may ask.
     _limit("T79", "a deadline for answers", PLUGIN, "        self.flow.deadline(None)\n", "", "no_deadline"),
     _limit("T82", "any rate", PLUGIN, "and not connection.rate.admit(self.flow.now):", "and False:", "too_many"),
     _limit("T49", "any host", ADMISSION, "if config.allowed_hosts and not", "if False and not", "hosts"),
@@ -192,74 +246,6 @@ HTTP_MUTANTS = (
         "if False:",
         "answers_that_are_none",
     ),
-    # Mapping.
-    _mapping(
-        "third parties are named all the same",
-        MAPPING,
-        "except (PolicyError, BindError):\n            return None",
-        "except (PolicyError, BindError):\n            return b''",
-        "without_a_port_left or elasticsearch",
-    ),
-    _mapping(
-        "loopback is this host",
-        MAPPING,
-        "if address.is_loopback or address.is_unspecified else address",
-        "if False else address",
-        "loopback",
-    ),
-    _mapping(
-        "the length of before", ANSWERING, "Body(Framing.LENGTH, len(data))", "Body(Framing.LENGTH, body.length)", "cdp"
-    ),
-    _mapping("listeners for ever", CONNECTION, "lifetime / 2", "1e9", "same_target"),
-    _mapping(
-        "HTTP to cameras' streams", CONNECTION, "plugin=None if opaque else self._name", "plugin=self._name", "onvif"
-    ),
-    Mutant(
-        "http whole: a fake 101",
-        "T24",
-        WEB,
-        "handshake.check_response(self._offer, lowered(response.headers))",
-        "pass",
-        (WHOLE, "-k", "upgrades"),
-    ),
-    Mutant(
-        "http whole: anybody", "T74", WEB, "admission.admit_page(self._config, asked)", "pass", (WHOLE, "-k", "refused")
-    ),
-    Mutant(
-        "http whole: any host",
-        "T49",
-        WEB,
-        "admission.admit(self._config, asked, self._ends.outside, known=self._ends.known)",
-        "pass",
-        (WHOLE, "-k", "refused"),
-    ),
-    Mutant(
-        "http refusals: what was sent is sent back",
-        "T70",
-        REFUSALS,
-        'reason.encode("ascii", "replace")',
-        'b"GET"',
-        (LIMITS, "-k", "cannot_be_served"),
-    ),
-    Mutant(
-        "http heads: users named by Connection",
-        "T26",
-        HEADS,
-        'named = frozenset(tokens(headers, b"connection")) - _END_TO_END',
-        'named = frozenset(tokens(headers, b"connection"))',
-        (LIMITS, "-k", "who_asks"),
-    ),
-    Mutant(
-        "http framing: trailers that frame", "T26", FRAMING, "not in _NO_TRAILERS:", '!= b"":', http("post-chunked")
-    ),
-    Mutant(
-        "http upgrade: any 101",
-        "T24",
-        HEADS,
-        'and not request.values(b"upgrade"):',
-        "and False:",
-        (UPGRADES, "-k", "other_upgrades"),
-    ),
     Mutant(
         "http limit: slow heads",
         "T79",
@@ -277,21 +263,38 @@ HTTP_MUTANTS = (
         http("connect-refused"),
     ),
     Mutant(
-        "http mapping: any name",
-        "T65",
-        MAPPING,
-        "return None if known is None else (known, host)",
-        "return (known or ends.server.address), host",
-        http("location-elsewhere"),
+        "http limit: a field that is gone through again and again",
+        "T93",
+        FIELDS,
+        'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*+(',
+        'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*(',
+        (LIMITS, "-k", "only_look_like"),
     ),
     Mutant(
-        "http mapping: compressed answers",
-        "T65",
-        FIELDS,
-        'headers, _CONDITIONS), (b"Accept-Encoding", b"identity")]',
-        "headers, ())]",
-        http("cdp"),
+        "http limit: any text is mapped",
+        "T87",
+        "plugins/alg_http/frames.py",
+        "min(self._limits.max_mapped, self._limits.max_message) if is_mapped else self._limits.max_message",
+        "self._limits.max_message",
+        ("tests/plugins/test_websocket_deflate.py", "-k", "longest_text_that_is_mapped"),
     ),
+    Mutant(
+        "http limit: texts have a limit that nobody set",
+        "T87",
+        SOCKET,
+        "max_mapped=config.max_body",
+        "max_mapped=config.max_message",
+        (BODIES, "-k", "too_long_to_be_mapped"),
+    ),
+    Mutant(
+        "http: names where the server takes none",
+        "T49",
+        ADMISSION,
+        "if config.names_address and not known:",
+        "if False:",
+        (LIMITS, "-k", "rebinding"),
+    ),
+    # Ends, and what is said then.
     Mutant(
         "http end: an answer ends with its client",
         "F42",
@@ -325,134 +328,6 @@ HTTP_MUTANTS = (
         ("tests/relay/test_truncated.py", "-k", "says_that_its_client"),
     ),
     Mutant(
-        "http limit: a field that is gone through again and again",
-        "T93",
-        FIELDS,
-        'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*+(',
-        'rb"[0-9.]*+[ \\t]*+[;,][ \\t]*(',
-        (LIMITS, "-k", "only_look_like"),
-    ),
-    Mutant(
-        "http framing: CONNECT with a body",
-        "T26",
-        ASKING,
-        'if request.method == b"CONNECT" and not body.is_empty:',
-        "if False:",
-        (SMUGGLING, "-k", "connect_has_no_body"),
-    ),
-    Mutant(
-        "http framing: a length of nothing",
-        "T26",
-        ANSWERING,
-        "if body.framing is not Framing.NONE or sent.status == 204:",
-        "if body.framing is not Framing.NONE:",
-        (SMUGGLING, "-k", "have_no_length"),
-    ),
-    Mutant(
-        "http framing: a length of information",
-        "T26",
-        ANSWERING,
-        "stream.send(replace(sent, headers=without(sent.headers, _LENGTH)).to_bytes())\n\n    async def answer",
-        "stream.send(sent.to_bytes())\n\n    async def answer",
-        (SMUGGLING, "-k", "have_no_length"),
-    ),
-    Mutant(
-        "http mapping: redirects past us",
-        "T49",
-        FIELDS,
-        "[place for place in places if place.scheme not in OPAQUE]",
-        "list(places)",
-        (MAPPED, "-k", "no_way_past_us"),
-    ),
-    Mutant(
-        "http heads: the proxy in front is silenced",
-        "T26",
-        HEADS,
-        'frozenset((b"authorization", b"cookie", b"origin")) | FORWARDED',
-        'frozenset((b"authorization", b"cookie", b"origin"))',
-        (LIMITS, "-k", "who_asks"),
-    ),
-    Mutant(
-        "http mapping: each refusal is recorded",
-        "T71",
-        CONNECTION,
-        "self._told[key] = told, self.flow.now + lifetime / 2",
-        "self._told[key] = told, self.flow.now + lifetime / 2 * isinstance(told, Endpoint)",
-        (MAPPED, "-k", "recorded_once"),
-    ),
-    Mutant(
-        "http mapping: all refusals are remembered",
-        "T88",
-        CONNECTION,
-        "if len(self._told) >= _TOLD:",
-        "if False:",
-        (MAPPED, "-k", "forgotten"),
-    ),
-    Mutant(
-        "mitm: bodies that are streamed",
-        "T49",
-        "alg/mitm/web.py",
-        "            compat.hold_bodies(flow)",
-        "            pass",
-        ("tests/mitm/test_web_odd.py", "-k", "bodies_are_not_streamed"),
-    ),
-    Mutant(
-        "mitm: bodies that others stream",
-        "T49",
-        "alg/mitm/web.py",
-        "flow.response.stream = False",
-        "pass",
-        ("tests/mitm/test_web.py", "-k", "another_addon_that_streams"),
-    ),
-    Mutant(
-        "http whole: bodies inflate",
-        "T87",
-        WEB,
-        "decode(response.body, coding_of(response.headers), self._config.max_body)",
-        "decode(response.body, coding_of(response.headers), 1 << 30)",
-        (WHOLE, "-k", "inflates_too_far or too_long"),
-    ),
-    Mutant(
-        "http limit: any text is mapped",
-        "T87",
-        "plugins/alg_http/frames.py",
-        "min(self._limits.max_mapped, self._limits.max_message) if is_mapped else self._limits.max_message",
-        "self._limits.max_message",
-        ("tests/plugins/test_websocket_deflate.py", "-k", "longest_text_that_is_mapped"),
-    ),
-    Mutant(
-        "http limit: texts have a limit that nobody set",
-        "T87",
-        SOCKET,
-        "max_mapped=config.max_body",
-        "max_mapped=config.max_message",
-        (MAPPED, "-k", "too_long_to_be_mapped"),
-    ),
-    Mutant(
-        "shared listeners: one is closed with another",
-        "T86",
-        "alg/core/shared.py",
-        "if lease.endpoint is not None and self._by_endpoint.get(lease.endpoint) is lease:",
-        "if lease.endpoint is not None:",
-        ("tests/core/test_shared.py", "-k", "advertised_as_one"),
-    ),
-    Mutant(
-        "http mapping: other spellings of who asks",
-        "T26",
-        FIELDS,
-        'lower.replace(b"_", b"-") in FORWARDED',
-        "lower in FORWARDED",
-        (LIMITS, "-k", "cannot_be_claimed"),
-    ),
-    Mutant(
-        "http framing: trailers that say who asks",
-        "T26",
-        FRAMING,
-        "_NO_TRAILERS = FORWARDED | frozenset(",
-        "_NO_TRAILERS = frozenset(",
-        (LIMITS, "-k", "cannot_be_claimed"),
-    ),
-    Mutant(
         "http end: a further request is lost",
         "F42",
         ANSWERING,
@@ -461,43 +336,11 @@ HTTP_MUTANTS = (
         (ENDS, "-k", "before_the_whole_request"),
     ),
     Mutant(
-        "mitm: one listener's end is that of two",
-        "T86",
-        "alg/mitm/shared.py",
-        "self._used.get(id(mode))",
-        "next((each for each in self._used.values() if each.mode == mode), None)",
-        ("tests/mitm/test_web.py", "-k", "two_listeners_to_one_target"),
-    ),
-    Mutant(
-        "http: a foreign page is one of ours",
-        "T49",
-        FIELDS,
-        "if lower in _INWARD and ends.known and not config.keeps_host:",
-        "if lower in _INWARD and not config.keeps_host:",
-        (LIMITS, "-k", "rebinding"),
-    ),
-    Mutant(
-        "http: names where the server takes none",
-        "T49",
-        ADMISSION,
-        "if config.names_address and not known:",
-        "if False:",
-        (LIMITS, "-k", "rebinding"),
-    ),
-    Mutant(
-        "http: any number of addresses",
-        "T86",
-        MAPPING,
-        "if len(found) > _PLACES:",
-        "if False:",
-        (MAPPED, "-k", "too_many"),
-    ),
-    Mutant(
-        "http: one client takes all shared leases",
-        "T17",
-        "alg/core/shared.py",
-        "if told >= max(OF_A_CLIENT, self._limit // 4):",
-        "if False:",
-        ("tests/core/test_shared.py", "-k", "leaves_some"),
+        "http refusals: what was sent is sent back",
+        "T70",
+        REFUSALS,
+        'reason.encode("ascii", "replace")',
+        'b"GET"',
+        (LIMITS, "-k", "cannot_be_served"),
     ),
 )

@@ -1,27 +1,18 @@
-"""The seeded faults of what passes by count, of deadlines, and of listeners that sessions share; in all hosts."""
+"""The seeded faults of what passes by count, and of deadlines; in all hosts."""
 
 from __future__ import annotations
 
-from tests.mutants.table import FLOW, REQUESTS, SESSION, STREAM, Mutant
+from tests.mutants.table import FLOW, REQUESTS, STREAM, Mutant
 
-SHARED, RELAY_SHARED, DEADLINE = "alg/core/shared.py", "alg/relay/shared.py", "alg/relay/deadline.py"
 PUMP, RELAY_FLOW, TLS_LAYER = "alg/relay/pump.py", "alg/relay/flow.py", "alg/relay/tls_layer.py"
 LAYER, CARRIER, ALARM, LEGS = "alg/mitm/layer.py", "alg/mitm/carrier.py", "alg/mitm/alarm.py", "alg/mitm/legs.py"
-SETTINGS, TLS_SETTINGS, TESTING = "alg/mitm/settings.py", "alg/relay/tls_settings.py", "alg/testing.py"
+DEADLINE, TESTING = "alg/relay/deadline.py", "alg/testing.py"
 
-FORWARDS, DEADLINES, LEASES = (
-    "tests/core/test_forward.py",
-    "tests/core/test_flow_deadline.py",
-    "tests/core/test_shared.py",
-)
-ON_SOCKETS, IN_TIME, LISTENERS = (
-    "tests/relay/test_forward.py",
-    "tests/relay/test_deadlines.py",
-    "tests/relay/test_shared.py",
-)
+FORWARDS, DEADLINES = "tests/core/test_forward.py", "tests/core/test_flow_deadline.py"
+ON_SOCKETS, IN_TIME = "tests/relay/test_forward.py", "tests/relay/test_deadlines.py"
 MITM, PLAYBOOK, CASES = "tests/mitm/test_unread.py", "tests/test_testing.py", "tests/conformance/test_conformance.py"
 
-OPAQUE, SLOW, WHO, HOW_LONG, HOW_MANY, WHERE = "semantic 6", "T28", "T16", "T18", "T83", "T01"
+OPAQUE, SLOW = "semantic 6", "T28"
 
 
 def host(name: str, *words: str) -> tuple[str, ...]:
@@ -112,92 +103,8 @@ UNREAD_MUTANTS = (
         "self._deadline = seconds, self._deadline[1] or what",
         (DEADLINES,),
     ),
-    # The core: shared listeners.
-    Mutant(
-        "shared: told is told for ever",
-        HOW_LONG,
-        SHARED,
-        "        if now >= until:\n",
-        "        if False:\n",
-        (LEASES,),
-    ),
-    Mutant(
-        "shared: whoever comes",
-        WHO,
-        SHARED,
-        "        if until is None:\n",
-        "        if until is None:\n            until = now + 1\n        if False:\n",
-        (LEASES,),
-    ),
-    Mutant("shared: use does not renew", HOW_LONG, SHARED, "        self.tell(peer, now)\n", "", (LEASES,)),
-    Mutant(
-        "shared: sources do not count",
-        WHO,
-        SHARED,
-        "accept.sources or (leg.peer.address,)",
-        "(leg.peer.address,)",
-        (LEASES,),
-    ),
-    Mutant(
-        "shared: only who asks first may come",
-        WHO,
-        SHARED,
-        "        if lease is None:\n            self._make_room",
-        "        if lease is not None:\n            assert lease.endpoint\n            return lease.endpoint\n"
-        "        if lease is None:\n            self._make_room",
-        (LEASES,),
-    ),
-    Mutant("shared: no limit of listeners", HOW_MANY, SHARED, "len(self._leases) >= self._limit", "False", (LEASES,)),
-    Mutant(
-        "shared: no limit of clients",
-        HOW_MANY,
-        SHARED,
-        "            if len(self._until) >= CLIENTS:\n",
-        "            if False:\n",
-        (LEASES,),
-    ),
-    Mutant(
-        "shared: one for all targets",
-        WHERE,
-        SHARED,
-        "SharedKey(leg.local.address, connect, accept.tls,",
-        "SharedKey(leg.local.address, Connect(connect.target), accept.tls,",
-        (LEASES,),
-    ),
-    Mutant(
-        "shared: a closed one is remembered",
-        HOW_LONG,
-        SHARED,
-        "            del self._by_endpoint[lease.endpoint]\n",
-        "            pass\n",
-        (LEASES,),
-    ),
-    Mutant(
-        "shared: targets are not judged",
-        WHERE,
-        SESSION,
-        "            if isinstance(plan, Connect):\n",
-        "            if isinstance(plan, Connect) and not expectation.shared:\n",
-        (LEASES,),
-    ),
-    Mutant(
-        "shared: there are some in every host",
-        HOW_MANY,
-        SESSION,
-        "            if self.shared is None:\n",
-        "            if False:\n",
-        (LEASES,),
-    ),
     # The playbook.
     Mutant("playbook: deadlines are early", SLOW, TESTING, "self.now >= self.deadline:", "self.now > 0:", (PLAYBOOK,)),
-    Mutant(
-        "playbook: shared listeners stay",
-        HOW_LONG,
-        TESTING,
-        "        self.shared.expire(self.now)\n",
-        "",
-        ("tests/test_conversation_time.py",),
-    ),
     # The relay.
     Mutant(
         "relay: what was read behind the count is lost",
@@ -279,70 +186,6 @@ UNREAD_MUTANTS = (
         "if (left := 0.0) > 0:",
         (IN_TIME,),
     ),
-    Mutant(
-        "relay: strangers come through what is shared",
-        WHO,
-        RELAY_SHARED,
-        "            sockets.reset(sock)\n",
-        "            self.shared.accepted(self, sock, peer)\n",
-        (LISTENERS, "-k", "same_port"),
-    ),
-    Mutant(
-        "relay: what is shared never expires",
-        HOW_LONG,
-        RELAY_SHARED,
-        "        if left > 0:\n            self._deadline.set(left)\n            return\n",
-        "        if True:\n            self._deadline.set(left)\n            return\n",
-        (LISTENERS, "-k", "expires"),
-    ),
-    Mutant(
-        "relay: what is shared expires in use",
-        HOW_LONG,
-        RELAY_SHARED,
-        "        if left > 0:\n            self._deadline.set(left)\n            return\n",
-        "",
-        (LISTENERS, "-k", "keeps_it_open"),
-    ),
-    Mutant(
-        "relay: what is shared outlives the relay",
-        "T19",
-        RELAY_SHARED,
-        "            listener.close()\n",
-        "            pass\n",
-        (LISTENERS, "-k", "closes_with"),
-    ),
-    Mutant(
-        "relay: listeners are opened while it drains",
-        "T19",
-        RELAY_SHARED,
-        "        self._closed = True\n",
-        "",
-        (LISTENERS, "-k", "closes_with"),
-    ),
-    Mutant(
-        "relay: every target speaks for loopback",
-        "T03",
-        RELAY_SHARED,
-        "server = replace(shared.targets[Side.SERVER], loopback=on_loopback)",
-        "server = shared.targets[Side.SERVER]",
-        (LISTENERS, "-k", "loopback"),
-    ),
-    Mutant(
-        "relay: the plugin of the route, always",
-        WHERE,
-        RELAY_SHARED,
-        "if key.plugin is not None and key.plugin != route.plugin.name:",
-        "if False:",
-        (LISTENERS, "-k", "another_plugin"),
-    ),
-    Mutant(
-        "relay: the operator's name for every target",
-        "T23",
-        TLS_SETTINGS,
-        "if upstream is not None and host != upstream.host and name_of(host) is not None:",
-        "if False:",
-        (LISTENERS, "-k", "tls or name"),
-    ),
     # mitmproxy.
     Mutant(
         "mitm: what came behind the count is lost",
@@ -423,13 +266,5 @@ UNREAD_MUTANTS = (
         "name = name_of(address[0]) if address else None",
         "name = None",
         (MITM, "-k", "named"),
-    ),
-    Mutant(
-        "mitm: who needs sharing stops it from starting",
-        "F27",
-        SETTINGS,
-        "if not is_for_http(plugin) and _needs_sharing(plugin):",
-        "if False:",
-        (MITM, "-k", "nobody_asked"),
     ),
 )

@@ -42,3 +42,17 @@ def answer(body: bytes, *fields: bytes, kind: bytes = b"application/json", statu
     more = b"".join(field + b"\r\n" for field in fields)
     head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n" % (status, kind, len(body), more)
     return head + body
+
+
+def body_of(book: Playbook) -> bytes:
+    """The body of the last answer."""
+    head, _, body = book.to_client.rpartition(b"\r\n\r\n")
+    assert b"Content-Length: %d\r\n" % len(body) in head + b"\r\n"
+    return body
+
+
+def asked(book: Playbook, path: bytes, response: bytes) -> bytes:
+    """Ask for a path; return the body that comes of the answer."""
+    book.client(get(path))
+    book.server(response)
+    return body_of(book)
