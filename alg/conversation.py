@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alg.core.errors import ConfigError
-from alg.core.model import Side, TlsPolicy
+from alg.core.model import Side, TlsPolicy, Transport
 from alg.testing import endpoint
 
 FORMAT = """\
 protocol: NAME                    the plugin; required
+transport: udp                    each line that is said or got is one datagram, and nothing follows its text
 client: PEER - LOCAL              the endpoints of that leg: theirs, ours
 server: PEER - LOCAL              `server: none` where the client chooses one of the upstreams
 upstream: HOST:PORT PEER          where that upstream is; may stand several times
@@ -50,6 +51,7 @@ _ESCAPE = re.compile(r"\\(?:([rntc\\])|x([0-9a-fA-F]{2}))")
 _SIMPLE = {"r": b"\r", "n": b"\n", "t": b"\t", "c": b"", "\\": b"\\"}
 _HEADERS = (
     "protocol",
+    "transport",
     "client",
     "server",
     "upstream",
@@ -110,6 +112,15 @@ class Step:
     closed: bool = False
     waits: float = 0.0
     """Seconds that go by; then nobody says anything."""
+    said: tuple[bytes, ...] = ()
+    """The datagrams that are said, where it is about these; `data` is all of them."""
+    came: dict[Side, tuple[bytes, ...]] = field(default_factory=dict)
+    """The datagrams that each side must get, where there are any; `gets` is all of them."""
+
+    @property
+    def pieces(self) -> tuple[bytes, ...]:
+        """What is said, as it is said: one datagram after the other, or all of it at once."""
+        return () if self.waits else self.said or (self.data,)
 
     @property
     def shakes_hands(self) -> bool:
@@ -134,6 +145,8 @@ class Step:
             self.changes + later.changes,
             self.records + later.records,
             later.closed,
+            said=self.said + later.said,
+            came={side: came for side in Side if (came := self.came.get(side, ()) + later.came.get(side, ()))},
         )
 
 
@@ -150,6 +163,11 @@ class Conversation:
     def protocol(self) -> str:
         """The name of the plugin."""
         return self.settings["protocol"]
+
+    @property
+    def is_datagrams(self) -> bool:
+        """Whether it is about datagrams."""
+        return self.settings.get("transport") == Transport.UDP.value
 
     @property
     def config(self) -> dict[str, object]:
@@ -171,7 +189,19 @@ class Conversation:
     @property
     def expects(self) -> bool:
         """Whether the file says what must come of anything."""
-        bare = (Step(step.number, step.side, step.data, step.ends, step.gets, waits=step.waits) for step in self.steps)
+        bare = (
+            Step(
+                each.number,
+                each.side,
+                each.data,
+                each.ends,
+                each.gets,
+                waits=each.waits,
+                said=each.said,
+                came=each.came,
+            )
+            for each in self.steps
+        )
         return any(step != said for step, said in zip(self.steps, bare, strict=True)) or any(
             any(step.gets.values()) for step in self.steps
         )
@@ -236,12 +266,13 @@ def parse(text: str, path: str = "conversation") -> Conversation:
         except ValueError:
             known = " ".join(each.value for each in Mark)
             raise ConfigError(f"{path}:{number}: a line begins with one of {known}, not {word!r}") from None
-        _add(steps, mark, rest, f"{path}:{number}", number)
+        udp = settings.get("transport") == Transport.UDP.value
+        _add(steps, mark, rest, f"{path}:{number}", number, udp=udp)
     if "protocol" not in settings:
         raise ConfigError(f"{path}: a conversation begins with 'protocol: NAME'")
     conversation = Conversation(path, title, settings, tuple(draft.step() for draft in steps))
     try:
-        _ = conversation.config, conversation.arguments()
+        _ = conversation.config, conversation.arguments(), Transport(settings.get("transport", "tcp"))
         for each in conversation.endpoints():
             endpoint(each)
     except ValueError as error:  # TOML's too
@@ -266,12 +297,13 @@ def load(path: Path) -> Conversation:
 class _Draft:
     """A step while its lines come in."""
 
-    def __init__(self, number: int, side: Side) -> None:
+    def __init__(self, number: int, side: Side, *, udp: bool) -> None:
         self.number = number
         self.side = side
-        self.said = bytearray()
+        self.said: list[bytes] = []
+        self.udp = udp
         self.ends = False
-        self.gets = {side: bytearray() for side in Side}
+        self.gets: dict[Side, list[bytes]] = {side: [] for side in Side}
         self.outcomes: dict[Mark, list[str]] = {Mark.LISTENS: [], Mark.STOPS: [], Mark.RECORD: [], Mark.CLOSED: []}
         self.changes: list[str] = []
         self.has_outcome = False
@@ -281,37 +313,41 @@ class _Draft:
         return Step(
             self.number,
             self.side,
-            bytes(self.said),
+            b"".join(self.said),
             self.ends,
-            {side: bytes(data) for side, data in self.gets.items()},
+            {side: b"".join(pieces) for side, pieces in self.gets.items()},
             tuple(self.outcomes[Mark.LISTENS]),
             tuple(self.outcomes[Mark.STOPS]),
             tuple(self.changes),
             tuple(self.outcomes[Mark.RECORD]),
             bool(self.outcomes[Mark.CLOSED]),
             self.waits,
+            tuple(self.said) if self.udp else (),
+            {side: tuple(pieces) for side, pieces in self.gets.items() if pieces} if self.udp else {},
         )
 
 
-def _add(steps: list[_Draft], mark: Mark, text: str, where: str, number: int) -> None:
+def _add(steps: list[_Draft], mark: Mark, text: str, where: str, number: int, *, udp: bool) -> None:
     side = _SPEAKERS.get(mark)
     if side is not None:
         if not steps or steps[-1].has_outcome or steps[-1].side is not side or steps[-1].ends:
-            steps.append(_Draft(number, side))
+            steps.append(_Draft(number, side, udp=udp))
         if mark in (Mark.CLIENT_ENDS, Mark.SERVER_ENDS):
+            if udp:
+                raise ConfigError(f"{where}: over UDP nobody ends a direction")
             steps[-1].ends = True
         else:
-            steps[-1].said += unescape(text)
+            steps[-1].said.append(unescape(text, line_end=not udp))
         return
     if mark is Mark.WAITS:
-        steps.append(_Draft(number, Side.CLIENT))
+        steps.append(_Draft(number, Side.CLIENT, udp=udp))
         steps[-1].waits, steps[-1].has_outcome = _seconds(text, where), True
         return
     if not steps:
         raise ConfigError(f"{where}: nobody has said anything yet")
     steps[-1].has_outcome = True
     if mark in _GETS:
-        steps[-1].gets[_GETS[mark]] += unescape(text)
+        steps[-1].gets[_GETS[mark]].append(unescape(text, line_end=not udp))
     elif mark in CHANGES:
         steps[-1].changes.append(f"{mark.value} {text.strip()}")
     else:
@@ -328,8 +364,9 @@ def _seconds(text: str, where: str) -> float:
     return seconds
 
 
-def unescape(text: str) -> bytes:
-    r"""Turn `\r`, `\n`, `\t`, `\xff`, `\\` into bytes; CR LF follows unless the text ends in `\n`, `\r` or `\c`."""
+def unescape(text: str, *, line_end: bool = True) -> bytes:
+    r"""Turn `\r`, `\n`, `\t`, `\xff`, `\\` into bytes; with `line_end`, CR LF follows unless the text ends in `\n`, `\r` or
+    `\c`."""
     data, at, last = b"", 0, ""
     for match in _ESCAPE.finditer(text):
         data += text[at : match.start()].encode("utf-8")
@@ -338,4 +375,4 @@ def unescape(text: str) -> bytes:
         last = match[1] or ""
     data += text[at:].encode("utf-8")
     own_end = at == len(text) and last and last in "rnc"
-    return data if own_end else data + b"\r\n"
+    return data if own_end or not line_end else data + b"\r\n"

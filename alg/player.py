@@ -18,6 +18,11 @@ def differences(expected: Step, outcome: Step) -> list[str]:
         for side in Side
         if expected.gets.get(side, b"") != outcome.gets.get(side, b"")
     ]
+    lines += [
+        f"the {side.value} should get {len(expected.came.get(side, ()))} datagrams, not {len(outcome.came.get(side, ()))}"
+        for side in Side
+        if len(expected.came.get(side, ())) != len(outcome.came.get(side, ()))
+    ]
     for name, meant, came in (
         ("opens", expected.listens, outcome.listens),
         ("closes", expected.stops, outcome.stops),
@@ -37,6 +42,7 @@ class Player:
     def __init__(self, playbook: Playbook) -> None:
         self.playbook = playbook
         self._seen = dict.fromkeys(Side, 0)
+        self._datagrams = dict.fromkeys(Side, 0)
         self._records = 0
         self._bindings: dict[object, str] = {}
         self._told = dict.fromkeys(CHANGES, 0)
@@ -65,12 +71,19 @@ class Player:
             tuple(reason for reason in reasons if reason != "rewrite"),  # said by `listens` in more words
             self.playbook.closed,
             step.waits,
+            step.said,
+            {side: came for side in Side if (came := self._new_datagrams(side))},
         )
 
     def _new_bytes(self, side: Side) -> bytes:
         data = self.playbook.received(side)[self._seen[side] :]
         self._seen[side] += len(data)
         return data
+
+    def _new_datagrams(self, side: Side) -> tuple[bytes, ...]:
+        datagrams = self.playbook.datagrams[side][self._datagrams[side] :]
+        self._datagrams[side] += len(datagrams)
+        return tuple(datagrams)
 
     def _leg_changes(self) -> Iterator[str]:
         book = self.playbook

@@ -29,6 +29,17 @@ What holds, in every host:
   to answer in your protocol; raise `ProtocolError` where a peer breaks it.
 - *No side doors.* Plugins await only what this module offers; they import no `asyncio`, `socket`, `ssl` or `time`.
 
+A protocol over UDP is a `DatagramPlugin`: the same class with the same two coroutines, which read datagrams. Each is whole
+or not there at all; one may come twice, late or never, and no side says that it has ended: silence ends a flow.
+
+    class NoTransferPlugin(DatagramPlugin[None]):
+        name = "no-transfer"
+
+        async def from_client(self, datagrams: Datagrams) -> None:
+            async for datagram in datagrams:
+                if b"AXFR" not in datagram:
+                    datagrams.send(datagram)
+
 Test a plugin with `alg.testing`; make it known by an entry point in the group `alg.plugins`, or name it as
 `module:Class` in the configuration.
 """
@@ -36,6 +47,7 @@ Test a plugin with `alg.testing`; make it known by an entry point in the group `
 from __future__ import annotations
 
 from alg.core.addresses import Address, Network
+from alg.core.datagrams import DatagramPlugin, Datagrams
 from alg.core.errors import (
     AlgError,
     BindError,
@@ -46,7 +58,19 @@ from alg.core.errors import (
     ProtocolError,
     TlsError,
 )
-from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, LegPlan, Outcome, Side, TlsInfo, TlsPolicy
+from alg.core.model import (
+    Accept,
+    Connect,
+    Endpoint,
+    Expectation,
+    Leg,
+    LegPlan,
+    Outcome,
+    Side,
+    TlsInfo,
+    TlsPolicy,
+    Transport,
+)
 from alg.core.pipeline import Pipeline
 from alg.core.plugin import Binding, Flow, Need, StreamPlugin
 from alg.core.policy import Rules, Verdict
@@ -64,6 +88,8 @@ __all__ = [
     "ConfigError",
     "Connect",
     "ConnectError",
+    "DatagramPlugin",
+    "Datagrams",
     "Endpoint",
     "Expectation",
     "Flow",
@@ -88,6 +114,7 @@ __all__ = [
     "TlsError",
     "TlsInfo",
     "TlsPolicy",
+    "Transport",
     "Verdict",
     "Ways",
 ]

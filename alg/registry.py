@@ -12,8 +12,9 @@ from collections import defaultdict
 from dataclasses import MISSING, fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 
+from alg.core.datagrams import DatagramPlugin
 from alg.core.errors import ConfigError
-from alg.core.plugin import StreamPlugin
+from alg.core.plugin import Plugin, StreamPlugin
 
 GROUP = "alg.plugins"
 _NAME = re.compile(r"[a-zA-Z][\w.+-]*", re.ASCII)
@@ -27,7 +28,7 @@ class Registry:
         self._entries: dict[str, list[EntryPoint]] = defaultdict(list)
         for entry in entry_points(group=GROUP):
             self._entries[entry.name].append(entry)
-        self._loaded: dict[str, type[StreamPlugin[object]]] = {}
+        self._loaded: dict[str, type[Plugin[object]]] = {}
 
     def names(self) -> list[str]:
         """The names of all installed plugins, sorted."""
@@ -38,7 +39,7 @@ class Registry:
         distribution = self._entries[name][0].dist
         return f"{distribution.name} {distribution.version}" if distribution else "unknown"
 
-    def find(self, name: str) -> type[StreamPlugin[object]]:
+    def find(self, name: str) -> type[Plugin[object]]:
         """Return the plugin class of that name, or of that `module:Class`.
 
         Raises:
@@ -63,9 +64,9 @@ class Registry:
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"plugin {name!r} cannot be loaded: {error}") from None
 
-    def _check(self, name: str, plugin: object) -> type[StreamPlugin[object]]:
-        if not (isinstance(plugin, type) and issubclass(plugin, StreamPlugin)):
-            raise ConfigError(f"plugin {name!r} is no subclass of alg.plugin.StreamPlugin")
+    def _check(self, name: str, plugin: object) -> type[Plugin[object]]:
+        if not (isinstance(plugin, type) and issubclass(plugin, StreamPlugin | DatagramPlugin)):
+            raise ConfigError(f"plugin {name!r} is no subclass of alg.plugin.StreamPlugin, nor of DatagramPlugin")
         if not _NAME.fullmatch(str(getattr(plugin, "name", ""))):
             raise ConfigError(f"plugin {name!r} needs a class attribute 'name' of letters, digits, '.', '+' and '-'")
         for attribute in dir(plugin):

@@ -20,23 +20,28 @@ from alg.core.commands import (
     ConnectUpstream,
     DialBinding,
     Forward,
+    Linger,
     NameBinding,
     OpenBinding,
     Record,
     Report,
     ReportRewrite,
     SendData,
+    SendDatagram,
     SendEof,
     SetDeadline,
     Splice,
     StartTls,
     StopTls,
 )
+from alg.core.datagram_flow import DatagramMachine
+from alg.core.datagrams import DatagramPlugin
 from alg.core.errors import AlgError, BindError, ConnectError, PolicyError, ProtocolError
 from alg.core.events import (
     BindingOpened,
     CommandFailed,
     ConnectionLost,
+    DatagramReceived,
     DataReceived,
     DeadlinePassed,
     EofReceived,
@@ -49,7 +54,7 @@ from alg.core.events import (
 )
 from alg.core.flow import FlowMachine
 from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Outcome, Side, TlsInfo, TlsPolicy
-from alg.core.plugin import StreamPlugin
+from alg.core.plugin import Plugin, StreamPlugin
 from alg.core.policy import Gate, LeaseLimits, TargetRules
 from alg.core.session import Lease, Session
 from alg.core.shared import SharedLease, SharedLeases
@@ -94,7 +99,7 @@ class Playbook:
 
     def __init__(
         self,
-        plugin: type[StreamPlugin[object]],
+        plugin: type[Plugin[object]],
         config: object = None,
         *,
         client: str = "10.77.1.2:40000",
@@ -141,13 +146,15 @@ class Playbook:
         """The listeners that the sessions of a route share; to be handed to the playbooks of further ones."""
         self.session = Session(1, endpoint(client).address, self.gate, targets, self.shared)
         self.plugin = plugin(self.config)
-        self.machine = FlowMachine(
-            self.plugin,
-            self.session,
-            client=self._leg(Side.CLIENT, endpoint(client_local), endpoint(client)),
-            server=self._leg(Side.SERVER, self._server_local, endpoint(server)) if server else None,
+        self.machine = self._make_machine(
+            self._leg(Side.CLIENT, endpoint(client_local), endpoint(client)),
+            self._leg(Side.SERVER, self._server_local, endpoint(server)) if server else None,
         )
         self._received = {side: bytearray() for side in Side}
+        self.datagrams: dict[Side, list[bytes]] = {side: [] for side in Side}
+        """What each side received, where these are datagrams."""
+        self._silence = plugin.idle if issubclass(plugin, DatagramPlugin) else float("inf")
+        self._heard_at = 0.0
         self._listeners = None if listeners is None else deque(endpoint(listener) for listener in listeners)
         self._next_port = 20001
         self._hold = hold
@@ -184,6 +191,13 @@ class Playbook:
         tls = self._tls[side] if side in self._implicit else None
         return Leg(local, peer, tls, self._policies[side], self._upstream_name if side is Side.SERVER else None)
 
+    def _make_machine(self, client: Leg, server: Leg | None) -> FlowMachine | DatagramMachine:
+        if isinstance(self.plugin, DatagramPlugin):
+            assert server is not None, "a flow of datagrams has a server from the start"
+            return DatagramMachine(self.plugin, self.session, client=client, server=server)
+        assert isinstance(self.plugin, StreamPlugin), "there is no other base"
+        return FlowMachine(self.plugin, self.session, client=client, server=server)
+
     @property
     def legs(self) -> Mapping[Side, Leg]:
         """The legs as they are now."""
@@ -192,15 +206,18 @@ class Playbook:
     # What the two sides do.
 
     def client(self, data: bytes) -> None:
-        """The client sends bytes."""
+        """The client sends bytes, or one datagram."""
         self.say(Side.CLIENT, data)
 
     def server(self, data: bytes) -> None:
-        """The server sends bytes."""
+        """The server sends bytes, or one datagram."""
         self.say(Side.SERVER, data)
 
     def say(self, side: Side, data: bytes) -> None:
-        """That side sends bytes. After the end they go nowhere, as on a closed connection."""
+        """That side sends bytes, or one datagram. After the end they go nowhere, as on a closed connection."""
+        if isinstance(self.machine, DatagramMachine):
+            self._say_datagram(side, data)
+            return
         if self.closed or not data:
             return
         if side in self._spliced:
@@ -214,6 +231,22 @@ class Playbook:
                 self._tell(Forwarded(side, data[passing:]))
         else:
             self._tell(DataReceived(side, data))
+
+    def _say_datagram(self, side: Side, data: bytes) -> None:
+        self._heard_at = self.now
+        if not self.closed and side in self._spliced:
+            self._get_datagram(side.other, data)
+        elif not self.closed:
+            self._tell(DatagramReceived(side, data))
+
+    def _get_datagram(self, side: Side, data: bytes) -> None:
+        self.datagrams[side].append(data)
+        self._received[side] += data
+
+    def stranger(self, data: bytes) -> bytes:
+        """Somebody who is not the server sends a datagram to the server's side; return what that one is told."""
+        assert isinstance(self.machine, DatagramMachine), "over TCP there are no strangers"
+        return self.machine.stranger(data)
 
     def end(self, side: Side) -> None:
         """That side will send nothing more (half-close)."""
@@ -229,7 +262,8 @@ class Playbook:
         self._tell(ConnectionLost(side, ConnectError(message, reason=f"{side.value}_lost")))
 
     def wait(self, seconds: float) -> None:
-        """Time goes by: leases expire, and the flow ends if its plugin has set a deadline."""
+        """Time goes by: leases expire, and the flow ends if its plugin has set a deadline, or if it is one of datagrams and
+        they have been silent for too long."""
         self.now += seconds
         for lease in self.leases:
             if lease.deadline is not None and self.now >= lease.deadline:
@@ -238,6 +272,8 @@ class Playbook:
         if self.deadline is not None and self.now >= self.deadline:
             self.deadline = None
             self._tell(DeadlinePassed())
+        if not self.closed and self.now - self._heard_at >= self._silence:
+            self._close(CloseConnection())
 
     def related_ended(self, number: int, outcome: Outcome | None) -> None:
         """A related flow that came through that binding, or was dialled, is over; None if it never had both legs."""
@@ -305,7 +341,7 @@ class Playbook:
             elif isinstance(command, CloseConnection | Abort):
                 self._close(command)
             else:
-                self._do_unread(command)
+                self._do_other(command)
         if not self._is_answering:  # only now: commands are carried out in order
             self._answer_held()
 
@@ -315,8 +351,12 @@ class Playbook:
             self._answer(self._held.popleft(), None)
         self._is_answering = False
 
-    def _do_unread(self, command: Splice | Forward | SetDeadline) -> None:
-        if isinstance(command, Splice):
+    def _do_other(self, command: Splice | Forward | SetDeadline | Linger | SendDatagram) -> None:
+        if isinstance(command, SendDatagram):
+            self._get_datagram(command.side, command.data)
+        elif isinstance(command, Linger):
+            self._silence = command.seconds
+        elif isinstance(command, Splice):
             self._spliced.add(command.side)
         elif isinstance(command, Forward):
             self._forwarding[command.side] = command.count
@@ -368,7 +408,8 @@ class Playbook:
         if command.expectation.shared:
             self._answer_shared(command, error)
             return
-        listeners = {side: self._listener(side) for side in command.expectation.accepted} if error is None else {}
+        span = command.expectation.span
+        listeners = {side: self._listener(side, span) for side in command.expectation.accepted} if error is None else {}
         opened = {side: listener for side, listener in listeners.items() if listener is not None}
         if error or len(opened) < len(listeners):
             self._tell(CommandFailed(command.number, error or BindError("no port is free")))
@@ -383,9 +424,14 @@ class Playbook:
         self._descriptions[command.number] = command.expectation.describe(opened)
         self._tell(BindingOpened(command.number, opened))
 
-    def _listener(self, side: Side) -> Endpoint | None:
+    def _listener(self, side: Side, span: int = 1) -> Endpoint | None:
+        """The next endpoint; of several consecutive ports the first, which is even."""
         if self._listeners is not None:
             return self._listeners.popleft() if self._listeners else None
+        if span > 1:
+            first = self._next_port + self._next_port % 2
+            self._next_port = first + span
+            return Endpoint(self.legs[side].local.address, first)
         free = Endpoint(self.legs[side].local.address, self._next_port)
         self._next_port += 1
         return self._listener(side) if self.shared.target_of(free) else free  # another playbook's, perhaps

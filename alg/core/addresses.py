@@ -110,6 +110,23 @@ def _is_group(address: Address) -> bool:
     return address.is_multicast
 
 
+def is_public(address: Address) -> bool:
+    """Whether the address, in every form that hides in it, is one of the public Internet.
+
+    `ipaddress` alone says so of multicast, site-local (RFC 3879) and the forms that hold a private IPv4 address.
+    """
+    return all(form.is_global and not _is_group(form) and not _is_site_local(form) for form in forms(address))
+
+
+def _is_site_local(address: Address) -> bool:
+    return isinstance(address, IPv6Address) and address.is_site_local
+
+
+def is_link_local(address: Address) -> bool:
+    """Whether the address, in some form, is good on one link only; clouds keep their metadata there (169.254.169.254)."""
+    return any(form.is_link_local for form in forms(address))
+
+
 def within(address: Address, networks: tuple[Network, ...]) -> bool:
     """Whether one of the networks holds the address itself; a form that hides in it never grants anything."""
     if not networks:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from alg.core.addresses import parse_address
 from alg.core.errors import ProtocolError
+from alg.core.hosts import is_numeric
 
 MAX_CLIENT_HELLO = 65536
 """The longest body of a ClientHello, in bytes; with post-quantum key shares they have about 1,800."""
@@ -36,8 +37,6 @@ _HOST_NAME = 0  # RFC 6066 3
 
 # What DNS names of hosts are made of, and the underscore that people use all the same.
 _NAME = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-# No top-level domain is a number (RFC 3696 2), but `inet_aton` takes such texts for addresses: 127.1, 2130706433, 0x7f.1.
-_ADDRESS_IN_SOME_FORM = re.compile(rb"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +219,7 @@ def _parse_server_name(extension: _Reader) -> str | None:
 def _is_address(name: bytes) -> bool:
     """Whether that is an address and no name: IPv4 in any form that some resolver knows, or IPv6."""
     if b":" not in name:
-        return _ADDRESS_IN_SOME_FORM.fullmatch(name) is not None
+        return is_numeric(name)
     if name[:1] + name[-1:] == b"[]":
         name = name[1:-1]
     try:

@@ -20,6 +20,21 @@ class SendData:
 
 
 @dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """Send this datagram to that side. It may get lost, like any other."""
+
+    side: Side
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """All is said on this flow of datagrams: end it once both sides have been silent for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SendEof:
     """Tell that side that nothing more will come, once all is sent; keep reading from it."""
 
@@ -185,6 +200,8 @@ class ReportRewrite:
 Record: TypeAlias = Report | ReportRewrite
 Command: TypeAlias = (
     SendData
+    | SendDatagram
+    | Linger
     | SendEof
     | OpenBinding
     | CloseBinding

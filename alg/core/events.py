@@ -20,6 +20,14 @@ class DataReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class DatagramReceived:
+    """One datagram arrived from that side, whole; it may be empty."""
+
+    side: Side
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EofReceived:
     """That side will send nothing more; it may still listen (half-close)."""
 
@@ -100,6 +108,7 @@ class ConnectionLost:
 
 Event: TypeAlias = (
     DataReceived
+    | DatagramReceived
     | EofReceived
     | Forwarded
     | DeadlinePassed

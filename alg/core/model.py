@@ -17,6 +17,18 @@ from alg.core.errors import AlgError, ProtocolError
 _PORT = re.compile(rb"0|[1-9][0-9]{0,4}")
 
 
+def parse_port(text: bytes | str) -> int:
+    """Parse a decimal number up to 65535, without sign or leading zero.
+
+    Raises:
+        ProtocolError: it is none (reason `bad_port`).
+    """
+    digits = text.encode("ascii", "replace") if isinstance(text, str) else text
+    if not _PORT.fullmatch(digits) or int(digits) > 65535:
+        raise ProtocolError(f"not a port: {text[:20]!a}", reason="bad_port")
+    return int(digits)
+
+
 class Side(enum.Enum):
     """The two sides of a session. A related flow keeps the sides of its session, whoever opens it."""
 
@@ -30,6 +42,13 @@ class Side(enum.Enum):
 
 
 Side.CLIENT.other, Side.SERVER.other = Side.SERVER, Side.CLIENT
+
+
+class Transport(enum.Enum):
+    """What carries a flow."""
+
+    TCP = "tcp"
+    UDP = "udp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +72,7 @@ class Endpoint:
                 leading zero). It is the fault of the peer that sent the text.
         """
         if not isinstance(port, int):
-            digits = port.encode("ascii", "replace") if isinstance(port, str) else port
-            if not _PORT.fullmatch(digits) or int(digits) > 65535:
-                raise ProtocolError(f"not a port: {port[:20]!a}", reason="bad_port")
-            port = int(digits)
+            port = parse_port(port)
         elif not 0 <= port <= 65535:
             raise ProtocolError(f"not a port: {port}", reason="bad_port")
         return cls(parse_address(address), port)
@@ -193,6 +209,13 @@ class Expectation:
     lifetime: float = 60.0
     plugin: str | None = None
     shared: bool = False
+    transport: Transport = Transport.TCP
+    span: int = 1
+    """For UDP: how many consecutive ports, each a listener that leads to the target's port as far on; of two and more, the
+    first is even (RFC 3550 section 11)."""
+    pair: int | None = None
+    """For UDP: the number of the binding for the other way. What comes through one of the two leaves from the port at which
+    the other listens, so that each side hears from where it speaks to (RFC 4961)."""
 
     @classmethod
     def usual(
@@ -207,11 +230,24 @@ class Expectation:
         tls: Collection[Side] = (),
         shared: bool = False,
         name: str | None = None,
+        transport: Transport = Transport.TCP,
+        span: int = 1,
+        pair: int | None = None,
     ) -> Expectation:
         """Accept on the origin's side, connect to the target on the other; `tls` names the legs that are TLS."""
         accept, connect = Accept(sources, origin in tls), Connect(target, origin.other in tls, name)
         client, server = (accept, connect) if origin is Side.CLIENT else (connect, accept)
-        return cls(client, server, limit=limit, lifetime=lifetime, plugin=plugin, shared=shared)
+        return cls(
+            client,
+            server,
+            limit=limit,
+            lifetime=lifetime,
+            plugin=plugin,
+            shared=shared,
+            transport=transport,
+            span=span,
+            pair=pair,
+        )
 
     def plan(self, side: Side) -> LegPlan:
         """What is done on that side."""
@@ -239,8 +275,10 @@ class Expectation:
         if len(self.accepted) != 1:
             return f"client {words[Side.CLIENT]} <-> server {words[Side.SERVER]}"
         origin = self.accepted[0]
-        shared = " shared" if self.shared else ""
-        return f"{origin.value} {words[origin]} -> {words[origin.other]}{shared}"
+        further = " shared" if self.shared else ""
+        if self.transport is Transport.UDP:
+            further = f" udp, {self.span} ports" if self.span > 1 else " udp"
+        return f"{origin.value} {words[origin]} -> {words[origin.other]}{further}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ Nothing in here does I/O: what a plugin asks for becomes a command, which the fl
 from __future__ import annotations
 
 import enum
+from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
 from alg.core.addresses import Address
 from alg.core.commands import ConnectUpstream
 from alg.core.errors import AlgError, BindError, PluginError, PolicyError
-from alg.core.model import Connect, Endpoint, Expectation, Leg, LegPlan, Side
+from alg.core.model import Connect, Endpoint, Expectation, Leg, LegPlan, Side, Transport
 from alg.core.outcomes import OnEnd
 from alg.core.stream import Stream, suspend
 from alg.core.web import HttpExchange, Ways
@@ -41,6 +42,10 @@ class Machine(Protocol):
     legs: dict[Side, Leg]
     now: float
 
+    @property
+    def transport(self) -> Transport:
+        """What carries this flow."""
+
     def lease(self, expectation: Expectation, on_end: OnEnd | None) -> int:
         """Ask for a listener; return the number of the binding."""
 
@@ -49,6 +54,9 @@ class Machine(Protocol):
 
     def set_deadline(self, seconds: float | None, what: str) -> None:
         """End the flow in time."""
+
+    def linger(self, seconds: float) -> None:
+        """End the flow after so much silence."""
 
     def dial(self, number: int) -> None:
         """Dial both legs of a binding."""
@@ -179,6 +187,9 @@ class Flow:
         on_end: OnEnd | None = None,
         shared: bool = False,
         name: str | None = None,
+        transport: Transport | None = None,
+        span: int = 1,
+        pair: Binding | None = None,
     ) -> Binding:
         """Expect a related flow: have the host listen on the origin's side and connect each comer to the target.
 
@@ -193,6 +204,11 @@ class Flow:
         used again by who asks for the same; `limit` means nothing, `lifetime` begins anew with each who is told or comes.
         Who comes begins a session of its own, with the target as its upstream, and ends without a word to this one.
         `name` is what such a target is called, where it has a name: in TLS, and as `Leg.name`.
+
+        `transport` is that of this flow unless it says otherwise. Over UDP a flow is what one address and port says, it is
+        over when it has been silent for a minute, and all of them end with their session; `span` consecutive ports may be
+        asked for (RTP and RTCP: 2), the first of them even; with `pair`, the binding for the other way, each side is
+        spoken to from the port that it speaks to.
 
         Raises (and records):
             PolicyError: the target is none that its side may name (`third_party_address`, `self_target`, `low_port`).
@@ -210,7 +226,15 @@ class Flow:
             tls=tls,
             shared=shared,
             name=name,
+            transport=transport or self._machine.transport,
+            span=span,
+            pair=pair.number if pair is not None else None,
         )
+        if expectation.transport is Transport.TCP:
+            if span != 1 or pair is not None:
+                raise PluginError("`span` and `pair` are for UDP")
+        elif shared or tls or plugin is not None or span < 1 or target.port + span > 65536:
+            raise PluginError("over UDP a binding is neither shared nor TLS nor treated, and its ports exist")
         return await self._expect(expectation, announced_by, on_end)
 
     def shared_target(self, endpoint: Endpoint) -> Connect | None:
@@ -299,6 +323,11 @@ class Flow:
         """Look no longer at either direction. All that was received and not read goes on first."""
         self._machine.splice()
 
+    def linger(self, seconds: float) -> None:
+        """For datagrams: all is said, so end the flow once both sides have been silent for so long. Until then what still
+        comes is treated as before: an answer that got lost is asked for again."""
+        self._machine.linger(seconds)
+
     def close(self) -> None:
         """End the flow once all that was sent has left."""
         self._machine.close()
@@ -308,17 +337,20 @@ class Flow:
         self._machine.report(reason, message, fields or {})
 
 
-class StreamPlugin(Generic[C_co]):
-    """Base of a plugin for a protocol over TCP: a subclass says what happens to what each side sends.
+METHODS = {Side.CLIENT: "from_client", Side.SERVER: "from_server"}
+"""What treats each side. Made once: Python keeps each name that an attribute was ever looked up by, for a while."""
 
-    One instance serves one flow. `from_client` and `from_server` run as two coroutines side by side, `from_client`
-    first; they may await only what this API offers. A side whose coroutine is not overridden is opaque, and so is what
-    follows once it has returned. `self.config` is there from `__init__` on, `self.flow` once they run. Class attributes:
-    `name` is the scheme on the command line; `config_type` the frozen dataclass that the plugin's table in the
-    configuration becomes (every field with a default; lists are `tuple[str, ...]`; raise `ValueError` in
+
+class Plugin(Generic[C_co]):
+    """What plugins for TCP (`StreamPlugin`) and for UDP (`DatagramPlugin`) have in common; be one of these.
+
+    One instance serves one flow. `self.config` is there from `__init__` on, `self.flow` once its coroutines run. Class
+    attributes: `name` is the scheme on the command line; `config_type` the frozen dataclass that the plugin's table in
+    the configuration becomes (every field with a default; lists are `tuple[str, ...]`; raise `ValueError` in
     `__post_init__` for a value that cannot be).
     """
 
+    transport: ClassVar[Transport]
     name: ClassVar[str]
     config_type: ClassVar[type | None] = None
     default_port: ClassVar[int | None] = None
@@ -340,11 +372,10 @@ class StreamPlugin(Generic[C_co]):
         self.config = config
         self.flow: Flow
 
-    async def from_client(self, stream: Stream) -> None:
-        """Treat what the client says."""
-
-    async def from_server(self, stream: Stream) -> None:
-        """Treat what the server says."""
+    @classmethod
+    @abstractmethod
+    def reads(cls, side: Side) -> bool:
+        """Whether it treats what that side says: whether that coroutine is overridden."""
 
     def needs(self) -> frozenset[Need]:
         """What a host must be able to do for this configuration besides what every host can: nothing by default.
@@ -352,11 +383,6 @@ class StreamPlugin(Generic[C_co]):
         A host that cannot refuses the plugin when it is loaded, and not in the middle of a session.
         """
         return frozenset()
-
-    def http(self, client: Leg, server: Leg, ways: Ways) -> HttpExchange | None:  # noqa: ARG002 - as above
-        """What a host that parses HTTP itself is to ask about each exchange between these legs; None: this is no plugin
-        for HTTP. Such a host runs neither coroutine."""
-        return None
 
     def refusal(self, error: AlgError) -> bytes | None:  # noqa: ARG002 - for those that override it
         """What the client is told, in its protocol, when its session cannot begin or must end: nothing by default.
@@ -368,7 +394,34 @@ class StreamPlugin(Generic[C_co]):
         return b""
 
 
-def refusal_words(plugin: StreamPlugin[object], error: AlgError) -> bytes | None:
+class StreamPlugin(Plugin[C_co]):
+    """Base of a plugin for a protocol over TCP: a subclass says what happens to what each side sends.
+
+    `from_client` and `from_server` run as two coroutines side by side, `from_client` first; they may await only what this
+    API offers. A side whose coroutine is not overridden is opaque, and so is what follows once it has returned.
+    """
+
+    transport = Transport.TCP
+
+    async def from_client(self, stream: Stream) -> None:
+        """Treat what the client says."""
+
+    async def from_server(self, stream: Stream) -> None:
+        """Treat what the server says."""
+
+    @classmethod
+    def reads(cls, side: Side) -> bool:
+        """Whether it treats what that side says: whether that coroutine is overridden."""
+        name = METHODS[side]  # not that of the function: a decorator may have given it another one
+        return getattr(cls, name) is not getattr(StreamPlugin, name)
+
+    def http(self, client: Leg, server: Leg, ways: Ways) -> HttpExchange | None:  # noqa: ARG002 - for those that override it
+        """What a host that parses HTTP itself is to ask about each exchange between these legs; None: this is no plugin
+        for HTTP. Such a host runs neither coroutine."""
+        return None
+
+
+def refusal_words(plugin: Plugin[object], error: AlgError) -> bytes | None:
     """What the plugin would tell its client about this error; nothing if the plugin fails at that too. None: see there."""
     try:
         words = plugin.refusal(error)

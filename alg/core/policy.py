@@ -106,6 +106,8 @@ class Gate:
         self._is_own_address = is_own_address
         self._own_sockets: dict[int, Counter[Address]] = {}
         """By port, the local addresses at which sockets of ours listen."""
+        self._lent: dict[Endpoint, tuple[Address, tuple[Address, ...]]] = {}
+        """Listeners that a client asked for itself, by what it was told of them: whose they are, and who may come."""
         self._pending_by_client: Counter[Address] = Counter()
         self._pending = 0
 
@@ -139,6 +141,19 @@ class Gate:
             return True
         on_all = any(address.is_unspecified for address in listening)
         return on_all and any(map(self._is_own_address, addresses))
+
+    def lend(self, endpoint: Endpoint, client: Address, sources: tuple[Address, ...]) -> None:
+        """Say that a client has asked for a listener of ours (SOCKS BIND), was told that endpoint, and waits for one of `sources`."""
+        self._lent[endpoint] = canonical(client), sources
+
+    def take_back(self, endpoint: Endpoint) -> None:
+        """Say that it waits no more."""
+        del self._lent[endpoint]
+
+    def is_lent(self, endpoint: Endpoint, client: Address, comes: Address) -> bool:
+        """Whether that client waits at that endpoint for that one to come: then it may announce it as its own."""
+        owner, sources = self._lent.get(endpoint, (None, ()))
+        return owner == canonical(client) and canonical(comes) in sources
 
     # Targets.
 

@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 from alg.core.model import PortRange
 
+_DRAWS = 64
+"""How many ports are looked at for consecutive ones."""
+
 
 class PortPool:
     """The ports of one range at one local address.
@@ -38,6 +41,24 @@ class PortPool:
         self._rest.pop()
         self._taken.add(port)
         return port
+
+    def take_span(self, span: int) -> int | None:
+        """Take that many consecutive ports out of the pool, and return the first, which is even; None if none are found."""
+        tried: list[int] = []
+        first = None
+        while first is None and len(tried) < _DRAWS and (port := self.take()) is not None:
+            tried.append(port)
+            wanted = range(port & ~1, (port & ~1) + span)
+            others = [each for each in wanted if each != port]
+            if wanted[0] >= self.ports.low and wanted[-1] <= self.ports.high and self._taken.isdisjoint(others):
+                first = wanted[0]
+                tried.pop()
+                self._rest = [each for each in self._rest if each not in others]
+                self._returned = [each for each in self._returned if each not in others]
+                self._taken.update(others)
+        for port in tried:
+            self.give_back(port)
+        return first
 
     def give_back(self, port: int) -> None:
         """Put a taken port back; it comes up again in the next round at the earliest."""

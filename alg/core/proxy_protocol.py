@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from alg.core.addresses import Address
 from alg.core.model import Endpoint
 
-_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _VERSION_2_PROXY = 0x21  # version in the upper half, the command PROXY in the lower
 _TCP4, _TCP6 = 0x11, 0x21  # address family in the upper half, SOCK_STREAM in the lower
 
@@ -42,7 +42,7 @@ def format_header(version: ProxyVersion, source: Endpoint, destination: Endpoint
     family = _TCP4 if addresses[0].version == 4 else _TCP6
     ports = source.port.to_bytes(2) + destination.port.to_bytes(2)
     block = b"".join(each.packed for each in addresses) + ports
-    return _SIGNATURE + bytes((_VERSION_2_PROXY, family)) + len(block).to_bytes(2) + block
+    return SIGNATURE + bytes((_VERSION_2_PROXY, family)) + len(block).to_bytes(2) + block
 
 
 def _map(address: Address) -> Address:

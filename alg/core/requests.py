@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
-from typing import TypeAlias
+from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from alg.core.addresses import Address
 from alg.core.commands import (
@@ -21,31 +21,44 @@ from alg.core.commands import (
     Report,
     ReportRewrite,
     SendData,
+    SendDatagram,
     SetDeadline,
     StartTls,
     StopTls,
 )
 from alg.core.errors import PluginError, ProtocolError
-from alg.core.model import Connect, Endpoint, Expectation, Leg, Side
+from alg.core.model import Connect, Endpoint, Expectation, Leg, Side, Transport
 from alg.core.outcomes import OnEnd, Outcomes
-from alg.core.plugin import Field, Flow, StreamPlugin
+from alg.core.plugin import Field, Flow, Plugin
 from alg.core.promise import Promise
 from alg.core.session import Session
-from alg.core.stream import Stream
 
-Request: TypeAlias = Stream | int | Side | ConnectUpstream | Forward | Promise[object]
+
+class Incoming(Protocol):
+    """What one side says, as far as requests need to know it: a `Stream`, or `Datagrams`."""
+
+    side: Side
+
+    @property
+    def buffered(self) -> int:
+        """How much of it arrived and was not read."""
+
+
+S = TypeVar("S", bound=Incoming)
+
+Request: TypeAlias = Incoming | int | Side | ConnectUpstream | Forward | Promise[object]
 """What a coroutine waits for: more of its stream, the binding of that number, TLS on that side (or its end), a server,
 that bytes have passed, or something that the other coroutine knows."""
 
 REQUESTS = (int, Side, ConnectUpstream, Forward, Promise)
 
 
-class Direction:
+class Direction(Generic[S]):
     """What comes from one side, and the coroutine that treats it."""
 
     __slots__ = ("coroutine", "forwarding", "opaque", "stream", "waits_for")
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: S) -> None:
         self.stream = stream
         self.coroutine: Coroutine[object, object, None] | None = None
         self.waits_for: Request | None = None
@@ -54,7 +67,7 @@ class Direction:
         """Whether bytes pass unread, and not all of those that were to have passed: also where no more will come."""
 
 
-class Requests(ABC):
+class Requests(ABC, Generic[S]):
     """The state of one flow, and what its plugin may ask for."""
 
     __slots__ = (
@@ -72,7 +85,7 @@ class Requests(ABC):
         "session",
     )
 
-    def __init__(self, plugin: StreamPlugin[object], session: Session, *, client: Leg, server: Leg | None) -> None:
+    def __init__(self, plugin: Plugin[object], session: Session, *, client: Leg, server: Leg | None) -> None:
         """`server` is None where the client chooses its server."""
         self.plugin = plugin
         self.session = session
@@ -87,29 +100,28 @@ class Requests(ABC):
         self.now = 0.0
         """Seconds of the host's monotonic clock at the last event."""
         plugin.flow = Flow(self)
-        self._client, self._server = (Direction(Stream(side, self._send)) for side in Side)
-        self._directions = {Side.CLIENT: self._client, Side.SERVER: self._server}
+        self._client, self._server = (Direction(self._incoming(side)) for side in Side)
+        self._directions: dict[Side, Direction[S]] = {Side.CLIENT: self._client, Side.SERVER: self._server}
+
+    _carries: ClassVar[type[SendData | SendDatagram]]
+    """The command that sends what a plugin says."""
+
+    @abstractmethod
+    def _incoming(self, side: Side) -> S:
+        """What that side's coroutine reads."""
+
+    @property
+    def transport(self) -> Transport:
+        """What carries this flow."""
+        return self.plugin.transport
+
+    @abstractmethod
+    def _send(self, side: Side, data: bytes) -> None:
+        """Have something said to that side."""
 
     @abstractmethod
     def splice(self) -> None:
         """Make both directions opaque: for who drives the coroutines."""
-
-    def _send(self, side: Side, data: bytes) -> None:
-        if not isinstance(data, bytes):
-            raise TypeError(f"send() and reply() take bytes, not {type(data).__name__}")
-        direction = self._directions[side.other]
-        if side is Side.SERVER and side not in self.legs and not self._ended:
-            raise self._no_server()
-        if direction.opaque and not direction.stream.ended:
-            name = f"from_{side.other.value}"
-            raise PluginError(
-                f"plugin {self.plugin.name} sends to the {side.value}, where bytes pass unread: override {name}, and do "
-                "not return from it before"
-            )
-        if isinstance(direction.waits_for, Forward):
-            raise self._amid(f"sends to the {side.value}")
-        if not self._ended and not direction.opaque:
-            self._commands.append(SendData(side, data))
 
     def lease(self, expectation: Expectation, on_end: OnEnd | None) -> int:
         """Judge an expectation, and ask the host to listen for it; return the number of the binding."""
@@ -129,6 +141,12 @@ class Requests(ABC):
         if not self._ended and (seconds is not None or self._deadline[0] is not None):
             self._deadline = seconds, what
             self._commands.append(SetDeadline(seconds))
+
+    def linger(self, seconds: float) -> None:
+        """Ask the host to end the flow after so much silence."""
+        raise PluginError(
+            f"plugin {self.plugin.name} lingers for {seconds:g} s on a connection, which `close` or its peers end"
+        )
 
     def dial(self, number: int) -> None:
         """Ask the host to dial both legs of a binding."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from alg.core.addresses import Address, canonical
 from alg.core.errors import BindError, PolicyError
-from alg.core.model import Accept, Connect, Expectation, Leg, Side
+from alg.core.model import Accept, Connect, Endpoint, Expectation, Leg, Side
 from alg.core.policy import Gate, TargetRules
 from alg.core.shared import SharedLeases
 
@@ -24,13 +24,23 @@ class Lease:
     none, and the lease is what the dials are counted by.
     """
 
-    __slots__ = ("_came", "deadline", "dialled", "expectation", "number", "sources")
+    __slots__ = ("_came", "deadline", "dialled", "expectation", "is_there", "number", "sources")
 
-    def __init__(self, number: int, expectation: Expectation, sources: Mapping[Side, tuple[Address, ...]]) -> None:
+    def __init__(
+        self,
+        number: int,
+        expectation: Expectation,
+        sources: Mapping[Side, tuple[Address, ...]],
+        *,
+        is_there: bool = False,
+    ) -> None:
         self.number = number
         self.expectation = expectation
         self.sources = sources
         """Who may come, for each side on which we accept."""
+        self.is_there = is_there
+        """Whether the target is a listener of ours already, that the client asked for (SOCKS BIND): it may be advertised as it
+        is, and who comes belongs to another session."""
         self._came = dict.fromkeys(sources, 0)
         self.deadline: float | None = None
         self.dialled = False
@@ -58,7 +68,7 @@ class Lease:
     def used_up(self, side: Side) -> bool:
         """Whether no further flow may come from that side."""
         limit = self.expectation.limit
-        return limit is not None and self._came[side] >= limit
+        return limit is not None and self._came[side] >= limit * self.expectation.span
 
     @property
     def flows(self) -> int:
@@ -102,13 +112,18 @@ class Session:
             PolicyError: a target is refused by the rules.
             BindError: too many leases are pending.
         """
+        is_there = False
         for side in Side:
             plan = expectation.plan(side)
-            if isinstance(plan, Connect):
+            if not isinstance(plan, Connect):
+                continue
+            if side is Side.CLIENT and self._is_lent(plan.target, expectation, legs):
+                is_there = True
+            else:
                 self._gate.judge_target(plan.target, legs[side], self.targets.get(side, _STRICT))
         if (longest := self._gate.limits.lifetime) is not None and expectation.lifetime > longest:
             expectation = replace(expectation, lifetime=longest)
-        lease = Lease(self._next, expectation, self.sources(expectation, legs))
+        lease = Lease(self._next, expectation, self.sources(expectation, legs), is_there=is_there)
         self._next += 1
         if expectation.shared:
             if self.shared is None:
@@ -131,6 +146,12 @@ class Session:
             if isinstance(plan, Accept):
                 sources[side] = tuple(map(canonical, plan.sources)) or (legs[side].peer.address,)
         return sources
+
+    def _is_lent(self, target: Endpoint, expectation: Expectation, legs: Mapping[Side, Leg]) -> bool:
+        """Whether the client itself has us listen there for this server."""
+        server = expectation.server
+        opens = isinstance(server, Accept) and not server.sources and Side.SERVER in legs
+        return opens and self._gate.is_lent(target, self._client, legs[Side.SERVER].peer.address)
 
     def find(self, number: int) -> Lease | None:
         """The pending lease of that number, if it is still pending."""

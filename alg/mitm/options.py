@@ -12,6 +12,7 @@ from mitmproxy.optmanager import OptManager
 
 from alg.core.errors import ConfigError
 from alg.core.model import DEFAULT_PORTS, Side
+from alg.core.plugin import StreamPlugin
 from alg.mitm import compat
 from alg.mitm.settings import (
     Common,
@@ -19,6 +20,7 @@ from alg.mitm.settings import (
     PluginTable,
     Policy,
     Treatment,
+    find_plugin,
     make_treatment,
     parse_choice,
     parse_option_address,
@@ -116,12 +118,13 @@ def parse(options: OptManager, registry: Registry) -> MitmSettings:
         ports=parse_option_ports(options.alg_data_ports),
     )
     chosen = [parse_choice(text, registry) for text in options.alg_plugins]
-    names = sorted({registry.find(name).name for name in (*registry.names(), *(scheme for _, scheme in chosen))})
+    plugins = [registry.find(name) for name in (*registry.names(), *(scheme for _, scheme in chosen))]
+    names = sorted({plugin.name for plugin in plugins if issubclass(plugin, StreamPlugin)})
     for name in tables:
         if name in names:
             continue
         if name in registry.names():
-            own = registry.find(name).name
+            own = find_plugin(name, registry).name
             raise ConfigError(f"alg_config: {name} is {own} under TLS; write [{own}.options] and the like")
         raise ConfigError(f"alg_config: there is no plugin {name!r}; known are {', '.join(names)}")
     schemes: dict[int | None, str] = dict(chosen or well_known_ports(registry).items())

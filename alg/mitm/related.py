@@ -12,6 +12,7 @@ from alg.mitm.compat import Context
 from alg.mitm.handler import RelatedHandler, Stream
 from alg.mitm.layer import FlowLayer
 from alg.mitm.owner import LeaseOwner
+from alg.mitm.settings import find_plugin
 
 
 def related_layer(context: Context, session: LeaseOwner, lease: Lease, asker: FlowLayer, name: str) -> FlowLayer:
@@ -39,7 +40,7 @@ def _plugin(session: LeaseOwner, name: str | None) -> StreamPlugin[object] | Non
     treatment = session.treatment
     if name == treatment.name:
         return make_plugin(treatment.plugin, treatment.config)
-    return make_plugin(session.services.registry.find(name))
+    return make_plugin(find_plugin(name, session.services.registry))
 
 
 async def run_related(session: LeaseOwner, lease: Lease, asker: FlowLayer, streams: dict[Side, Stream]) -> None:

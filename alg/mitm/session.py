@@ -19,7 +19,7 @@ from alg.core.errors import AlgError, BindError, ConnectError, PolicyError
 from alg.core.events import BindingOpened, CommandFailed
 from alg.core.flow import FlowMachine
 from alg.core.machines import make_machine
-from alg.core.model import Endpoint, Leg, Outcome, Side, TlsPolicy
+from alg.core.model import Endpoint, Leg, Outcome, Side, TlsPolicy, Transport
 from alg.core.reasons import is_refusal, printable
 from alg.core.session import Session
 from alg.mitm import compat
@@ -156,6 +156,9 @@ class MitmSession:
         assert lease is not None, "the machine takes the lease before it asks for the listener"
         if self._over:
             return CommandFailed(command.number, BindError("the session has ended", reason="session_over"))
+        if command.expectation.transport is Transport.UDP:
+            error = BindError("there are no listeners for datagrams in mitmproxy", reason="no_listener")
+            return CommandFailed(command.number, error)
         limit = self.services.settings.limits.flows_per_session
         if len(self.flows) > limit:
             error = BindError(f"{len(self.flows) - 1} related flows are open, the limit", reason="too_many_flows")

@@ -12,13 +12,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, ValidationError
 
-from alg.config import explain_errors, plugin_config
 from alg.core.addresses import Address, parse_address
 from alg.core.errors import ConfigError, PluginError, ProtocolError
 from alg.core.machines import make_plugin
 from alg.core.model import PortRange, Realm, Side, TlsPolicy
 from alg.core.plugin import Need, StreamPlugin
 from alg.core.policy import TargetRules
+from alg.plugin_config import explain_errors, plugin_config
 from alg.registry import Registry
 from alg.routes import parse_ports
 from alg.settings import Limits, Times
@@ -105,6 +105,20 @@ class MitmSettings:
         return self.by_port.get(port, self.any_port)
 
 
+def find_plugin(scheme: str, registry: Registry) -> type[StreamPlugin[object]]:
+    """The plugin of that scheme.
+
+    Raises:
+        ConfigError: there is none, or it is for datagrams, which mitmproxy offers us no way to treat.
+    """
+    plugin = registry.find(scheme)
+    if not issubclass(plugin, StreamPlugin):
+        raise ConfigError(
+            f"plugin {plugin.name} is for UDP, which cannot be done in mitmproxy; use alg run {scheme}://…"
+        )
+    return plugin
+
+
 def parse_choice(text: str, registry: Registry) -> tuple[int | None, str]:
     """Parse `PORT=PLUGIN` (`21=ftp`, `*=package.module:Class`).
 
@@ -116,7 +130,7 @@ def parse_choice(text: str, registry: Registry) -> tuple[int | None, str]:
         raise ConfigError(
             f"alg_plugins: {text!r} is not PORT=PLUGIN; write the port of the server, e.g. 2100=ftp, or *=module:Class"
         )
-    registry.find(scheme)
+    find_plugin(scheme, registry)
     return (None if port == "*" else int(port)), scheme
 
 
@@ -126,7 +140,7 @@ def well_known_ports(registry: Registry) -> dict[int, str]:
     ports: dict[int, str] = {}
     for name in registry.names():
         plugin = registry.find(name)
-        if not is_for_http(plugin) and _needs_sharing(plugin):
+        if not issubclass(plugin, StreamPlugin) or (not is_for_http(plugin) and _needs_sharing(plugin)):
             continue
         if plugin.default_port is not None and name == plugin.name:
             ports.setdefault(plugin.default_port, name)
@@ -160,9 +174,9 @@ def make_treatment(scheme: str, registry: Registry, table: PluginTable, common: 
     """How a plugin, named by its scheme, treats its connections.
 
     Raises:
-        ConfigError: an option of it is wrong, or it needs what mitmproxy cannot do.
+        ConfigError: it is for UDP, an option of it is wrong, or it needs what mitmproxy cannot do.
     """
-    plugin = registry.find(scheme)
+    plugin = find_plugin(scheme, registry)
     sides = {Side.CLIENT: table.client, Side.SERVER: table.server}
     try:
         config = plugin_config(plugin, table.options)

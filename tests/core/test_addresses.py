@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from alg.core.addresses import (
     canonical,
     forms,
+    is_link_local,
+    is_public,
     is_this_host,
     is_unicast,
     name_of,
@@ -209,3 +211,39 @@ def test_this_host_is_named_only_by_its_own_networks(address: str, network: str,
 def test_name_of(host: str, name: str | None) -> None:
     """A name is what is no literal address."""
     assert name_of(host) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        *((text, True) for text in ("8.8.8.8", "1.1.1.1", "2001:4860:4860::8888", "64:ff9b::808:808")),
+        *(
+            (text, False)
+            for text in ("10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "127.0.0.1")
+        ),
+        *((text, False) for text in ("224.0.0.1", "240.0.0.1", "255.255.255.255", "0.0.0.0", "192.0.2.1")),
+        *((text, False) for text in ("fd00::1", "fe80::1", "fec0::1", "ff02::1", "::1", "::", "2001:db8::1")),
+        *(
+            (text, False)
+            for text in ("::ffff:10.0.0.1", "::10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "64:ff9b::e000:1")
+        ),
+    ],
+)
+def test_what_is_of_the_public_internet(text: str, public: bool) -> None:
+    """T12: nothing private, of one link, of a group or reserved, in whatever form it hides."""
+    assert is_public(ip_address(text)) == public
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("169.254.169.254", True),
+        ("fe80::1", True),
+        ("64:ff9b::a9fe:a9fe", True),
+        ("10.0.0.1", False),
+        ("fd00::1", False),
+    ],
+)
+def test_what_is_good_on_one_link_only(text: str, local: bool) -> None:
+    """The metadata of clouds are there."""
+    assert is_link_local(ip_address(text)) == local

@@ -190,3 +190,26 @@ def test_all_leases_end_with_their_session() -> None:
     session.close()
     assert not session.pending
     assert gate.pending_leases == len(other.pending) == 1
+
+
+def test_what_a_client_waits_at_it_may_announce_to_whom_it_waits_for() -> None:
+    """A listener of ours that a client asked for (SOCKS BIND) is no target for anybody, but that client announces it as it is
+    to the server that is to come there."""
+    session, gate = make_session()
+    at = ACTIVE.targets[0]
+    gate.add_socket(at)
+    with pytest.raises(PolicyError, match="is a socket of this gateway"):
+        session.lease(ACTIVE, LEGS)
+    gate.lend(at, STRANGER, (SERVER_ADDRESS,))
+    with pytest.raises(PolicyError, match="is a socket of this gateway"):
+        session.lease(ACTIVE, LEGS)
+    gate.lend(at, CLIENT_ADDRESS, (STRANGER,))
+    with pytest.raises(PolicyError, match="is a socket of this gateway"):
+        session.lease(ACTIVE, LEGS)
+    gate.lend(at, CLIENT_ADDRESS, (SERVER_ADDRESS,))
+    assert session.lease(ACTIVE, LEGS).is_there
+    with pytest.raises(PolicyError, match="is a socket of this gateway"):
+        session.lease(Expectation(Connect(at), Accept((STRANGER,))), LEGS)
+    gate.take_back(at)
+    with pytest.raises(PolicyError, match="is a socket of this gateway"):
+        session.lease(ACTIVE, LEGS)

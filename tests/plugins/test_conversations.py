@@ -10,21 +10,30 @@ import pytest
 from alg_ftp import FtpPlugin
 from alg_http import HttpPlugin
 from alg_http.config import Forwarded
+from alg_tftp import TftpPlugin
 
-from alg.config import plugin_config
 from alg.conversation import Conversation, Step, load
+from alg.core.plugin import Plugin
 from alg.player import Player
-from alg.plugin import StreamPlugin
+from alg.plugin_config import plugin_config
 from alg.testing import Playbook
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-PLUGINS: dict[str, type[StreamPlugin[object]]] = {"ftp": FtpPlugin, "http": HttpPlugin}
+PLUGINS: dict[str, type[Plugin[object]]] = {"ftp": FtpPlugin, "http": HttpPlugin, "tftp": TftpPlugin}
 CONVERSATIONS = [load(path) for path in sorted(FIXTURES.glob("*/*.txt"))]
 CONFIGS = {each.path: plugin_config(PLUGINS[each.protocol], each.config) for each in CONVERSATIONS}
 
-each_conversation = pytest.mark.parametrize(
-    "conversation", CONVERSATIONS, ids=[f"{each.protocol}-{Path(each.path).stem}" for each in CONVERSATIONS]
-)
+STREAMS = [each for each in CONVERSATIONS if not each.is_datagrams]
+
+
+def name_of(conversation: Conversation) -> str:
+    """How its tests are called."""
+    return f"{conversation.protocol}-{Path(conversation.path).stem}"
+
+
+each_conversation = pytest.mark.parametrize("conversation", CONVERSATIONS, ids=map(name_of, CONVERSATIONS))
+each_stream = pytest.mark.parametrize("conversation", STREAMS, ids=map(name_of, STREAMS))
+"""Those whose bytes may come in any pieces; a datagram comes whole."""
 
 
 def start(conversation: Conversation) -> Player:
@@ -33,15 +42,13 @@ def start(conversation: Conversation) -> Player:
     return Player(Playbook(plugin, config, **conversation.arguments()))  # type: ignore[arg-type]
 
 
-def outcome(conversation: Conversation, steps: Iterable[Step], cut: Callable[[bytes], Iterable[bytes]]) -> list[Step]:
-    """Play the steps, what is said cut into pieces, and return what came of each."""
+Cut = Callable[[bytes], Iterable[bytes]]
+
+
+def outcome(conversation: Conversation, steps: Iterable[Step], cut: Cut | None = None) -> list[Step]:
+    """Play the steps, what is said whole or cut into pieces, and return what came of each."""
     player = start(conversation)
-    return [player.play(step, cut(step.data)) for step in steps]
-
-
-def whole(data: bytes) -> Iterable[bytes]:
-    """One piece."""
-    return (data,)
+    return [player.play(step, cut(step.data) if cut else step.pieces) for step in steps]
 
 
 def bytewise(data: bytes) -> Iterable[bytes]:
@@ -70,16 +77,16 @@ def in_random_pieces(chance: random.Random) -> Callable[[bytes], Iterator[bytes]
 @each_conversation
 def test_whole(conversation: Conversation) -> None:
     """What comes of a conversation is what the file says."""
-    assert list(conversation.steps) == outcome(conversation, conversation.steps, whole)
+    assert list(conversation.steps) == outcome(conversation, conversation.steps)
 
 
-@each_conversation
+@each_stream
 def test_bytewise(conversation: Conversation) -> None:
     """The same comes of it when every byte arrives alone."""
     assert list(conversation.steps) == outcome(conversation, conversation.steps, bytewise)
 
 
-@each_conversation
+@each_stream
 def test_every_split_point(conversation: Conversation) -> None:
     """The same comes of it wherever what a side says is cut in two."""
     for at in range(1, max(len(step.data) for step in conversation.steps)):
@@ -90,10 +97,10 @@ def test_every_split_point(conversation: Conversation) -> None:
 def test_glued(conversation: Conversation) -> None:
     """The same comes of it when all that a side says in a row arrives in one piece."""
     steps = conversation.glued()
-    assert list(steps) == outcome(conversation, steps, whole)
+    assert list(steps) == outcome(conversation, steps)
 
 
-@each_conversation
+@each_stream
 @pytest.mark.parametrize("seed", range(3))
 def test_glued_in_random_pieces(conversation: Conversation, seed: int) -> None:
     """The same comes of it when that is cut anew, without regard to lines."""
@@ -109,7 +116,7 @@ def test_no_line_of_ours_names_an_inside_address(conversation: Conversation) -> 
     player = start(conversation)
     said = {line for step in conversation.steps for line in step.data.split(b"\n")}
     for step in conversation.steps:
-        for side, data in player.play(step, whole(step.data)).gets.items():
+        for side, data in player.play(step, step.pieces).gets.items():
             legs = player.playbook.legs
             if side.other not in legs:
                 continue  # no server yet

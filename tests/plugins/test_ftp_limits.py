@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 from alg_ftp import FtpConfig, FtpPlugin
 
-from alg.config import plugin_config
 from alg.plugin import ConfigError, PolicyError, Side
+from alg.plugin_config import plugin_config
 from alg.testing import Playbook
 from tests.plugins.test_conversations import CONVERSATIONS
 

@@ -1,0 +1,308 @@
+"""`DatagramLease`: the sockets behind a lease over UDP, and the flows that come through them. They carry both: a port over
+UDP is not done with when somebody has come, so all of it ends together, after a time of silence or with its session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from alg.core.addresses import Address
+from alg.core.errors import AlgError, BindError, PolicyError
+from alg.core.events import Event, RelatedEnded
+from alg.core.model import Endpoint, Leg, Outcome, Side
+from alg.core.plugin import Field
+from alg.core.session import Lease, Session
+from alg.dynamic_ports import DynamicPort
+from alg.relay import datagram_sockets as datagrams
+from alg.relay.server_socket import ServerSocket
+from alg.relay.services import Services
+from alg.relay.sockets import endpoint_of
+from alg.settings import Route
+
+IDLE = 60.0
+"""Seconds of silence after which a related flow is over."""
+_BUFFER = memoryview(bytearray(datagrams.SIZE))
+
+
+class DatagramLeaseOwner(Protocol):
+    """What a lease needs of its session."""
+
+    @property
+    def services(self) -> Services:
+        """Those of the relay."""
+
+    route: Route
+    legs: dict[Side, Leg]
+    core: Session
+
+    def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
+        """Write a record of the session."""
+
+    def close_binding(self, number: int) -> None:
+        """The lease is over."""
+
+
+class DatagramLease:
+    """One lease: its ports, the flows through each, and its deadline."""
+
+    __slots__ = ("_lease", "_owner", "_ports", "_seen", "_tell", "_timer", "origin", "pair", "target", "traffic")
+
+    def __init__(
+        self,
+        owner: DatagramLeaseOwner,
+        lease: Lease,
+        tell: Callable[[Event], None],
+        pair: DatagramLease | None = None,
+    ) -> None:
+        """Open the ports. `tell` hears what comes of each flow; `pair` is the lease for the other way.
+
+        Raises:
+            BindError: no port or descriptor is free, or the two are no pair.
+        """
+        services, expectation = owner.services, lease.expectation
+        self._owner = owner
+        self._lease = lease
+        self._tell = tell
+        self.pair: DatagramLease | None = None
+        (self.origin,) = expectation.accepted
+        (self.target,) = expectation.targets
+        if pair is not None and (pair.pair, pair.span, pair.origin) != (None, expectation.span, self.origin.other):
+            raise BindError("a pair is of two bindings, one for each way, with as many ports", reason="no_pair")
+        self.traffic = 0
+        self._seen = -1
+        self._ports: list[_Port] = []
+        taken = 0
+        try:
+            for _ in range(expectation.span):
+                services.budget.take_datagram_flow()
+                taken += 1
+            realm, local = owner.route.realms[self.origin], owner.legs[self.origin].local.address
+            opened = services.ports.open_span(realm, local, datagrams.listen, expectation.span)
+        except BindError:
+            for _ in range(taken):
+                services.budget.give_datagram_flow()
+            raise
+        self._ports = [_Port(self, each, offset) for offset, each in enumerate(opened)]
+        if pair is not None:
+            self.pair, pair.pair = pair, self
+        lease.start(services.loop.time())
+        self._timer = services.timeouts(expectation.lifetime).begin(self._expire)
+
+    @property
+    def endpoints(self) -> dict[Side, Endpoint]:
+        """What to advertise: the first port."""
+        return {self.origin: self._ports[0].port.advertised}
+
+    @property
+    def span(self) -> int:
+        """How many ports there are."""
+        return len(self._ports)
+
+    @property
+    def services(self) -> Services:
+        """Those of the session."""
+        return self._owner.services
+
+    def source(self) -> Address | None:
+        """Where it is dialled from: our end of the leg that its session has there."""
+        address = self._owner.legs[self.origin.other].local.address
+        return address if address.version == self.target.address.version else None
+
+    def admit(self, peer: Endpoint, port: _Port) -> bool:
+        """Whether that sender may begin a flow through that port; if not, it is recorded, and nothing used up."""
+        limit = self._lease.expectation.limit
+        try:
+            if limit is not None and port.came >= limit:
+                raise PolicyError(f"{peer} came where {limit} had come, the limit", reason="lease_used")
+            self._lease.admit(self.origin, peer.address, self.services.loop.time())
+        except PolicyError as error:
+            fields: dict[str, Field] = {"peer": peer, "listener": port.port.local}
+            self._owner.write(error.reason, f"at {port.port.local}: {error}", fields)
+            return False
+        return True
+
+    def way_out(self, offset: int) -> _Port | None:
+        """From where what comes at a port leaves, if that is a port of the pair."""
+        return self.pair._ports[offset] if self.pair is not None else None
+
+    def record(self, reason: str, message: str) -> None:
+        """Write a record of the session."""
+        self._owner.write(reason, message, {"lease": self._lease.number})
+
+    def flow_ended(self, flow: _Flow) -> None:
+        """One flow is over."""
+        seconds = self.services.loop.time() - flow.began
+        up, down = flow.said[Side.CLIENT], flow.said[Side.SERVER]
+        self.record("flow_close", f"{flow.name} ended after {seconds:.3f} s, {up} bytes up, {down} bytes down")
+        self._tell(RelatedEnded(self._lease.number, Outcome(up, down, seconds)))
+
+    def _expire(self) -> None:
+        """The time to come is over; from then on, time of silence is counted."""
+        if any(port.flows for port in self._ports):
+            self._look()
+            return
+        what = self._lease.expectation.describe(self.endpoints)
+        self.record("lease_expired", f"nobody came in time: {what}")
+        self._owner.close_binding(self._lease.number)
+
+    def _look(self) -> None:
+        if self.traffic == self._seen:
+            self._owner.close_binding(self._lease.number)
+            return
+        self._seen = self.traffic
+        self._timer = self.services.timeouts(IDLE).begin(self._look)
+
+    def dial(self) -> None:
+        """It is accepted on one side."""
+        raise AssertionError("a lease over UDP listens")
+
+    def close(self) -> None:
+        """Neither listen nor carry any more."""
+        self._timer.cancel()
+        if self.pair is not None:
+            self.pair.pair, self.pair = None, None
+        for port in self._ports:
+            port.close()
+
+
+class _Port:
+    """One port of a lease: who comes there, and where that leads."""
+
+    __slots__ = ("_lease", "_offset", "came", "flows", "port")
+
+    def __init__(self, lease: DatagramLease, port: DynamicPort, offset: int) -> None:
+        self._lease = lease
+        self._offset = offset
+        self.port = port
+        self.flows: dict[datagrams.SocketAddress, _Flow] = {}
+        self.came = 0
+        lease.services.watcher.add_reader(port.sock.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        for _ in range(datagrams.BATCH):
+            if self.port.sock.fileno() < 0:
+                return
+            try:
+                count, sender = self.port.sock.recvfrom_into(_BUFFER)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:  # an ICMP error about what we said: that one is gone
+                continue
+            flow = self.flows.get(sender) or self._begin(sender)
+            if flow is not None and count < datagrams.SIZE:
+                flow.from_origin(_BUFFER[:count])
+
+    def _begin(self, sender: datagrams.SocketAddress) -> _Flow | None:
+        lease, peer = self._lease, endpoint_of(sender)
+        if not lease.admit(peer, self):
+            return None
+        target = Endpoint(lease.target.address, lease.target.port + self._offset)
+        try:
+            lease.services.gate.judge_dial(target)
+            flow = _Flow(lease, self, sender, target, lease.way_out(self._offset))
+        except (AlgError, OSError) as error:
+            lease.record("connect_failed", f"{peer} -> {target}: {error}")
+            return None
+        self.came += 1
+        self.flows[sender] = flow
+        lease.record("flow_open", flow.name)
+        return flow
+
+    def send(self, data: bytes | memoryview, to: datagrams.SocketAddress) -> None:
+        """Say this from here; it may get lost."""
+        try:
+            self.port.sock.sendto(data, to)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """End all of it; the port goes back to its pool."""
+        services = self._lease.services
+        for flow in self.flows.values():
+            flow.close()
+        services.watcher.forget(self.port.sock.fileno())
+        self.port.sock.close()
+        self.port.give_back()
+        services.budget.give_datagram_flow()
+
+
+class _Flow:
+    """What one sender says through a port, and what is said back."""
+
+    __slots__ = ("_lease", "_out", "_port", "_sender", "_target", "began", "dialled", "name", "said")
+
+    def __init__(
+        self, lease: DatagramLease, port: _Port, sender: datagrams.SocketAddress, target: Endpoint, out: _Port | None
+    ) -> None:
+        """`out` is where it leaves, where a pair says so; else it takes a socket of its own.
+
+        Raises:
+            BindError: no descriptor is left.
+            OSError: there is no way to the target.
+        """
+        self._lease = lease
+        self._port = port
+        self._sender = sender
+        self._target = str(target.address), target.port
+        self._out = out
+        self.began = lease.services.loop.time()
+        self.said = dict.fromkeys(Side, 0)
+        self.name = f"{endpoint_of(sender)} -> {port.port.local} -> {target}"
+        self.dialled: ServerSocket | None = None
+        if out is None:
+            lease.services.budget.take_datagram_flow()
+            try:
+                self.dialled = ServerSocket(lease.services.watcher, target, lease.source(), self, loose=False)
+            except OSError:
+                lease.services.budget.give_datagram_flow()
+                raise
+
+    def from_origin(self, data: memoryview) -> None:
+        """Who came said this."""
+        self._count(self._lease.origin, data)
+        if self._out is not None:
+            self._out.send(data, self._target)
+        elif self.dialled is not None:
+            self.dialled.send(data)
+
+    def from_server(self, data: memoryview) -> None:
+        """The target said this, to the port from which it was spoken to."""
+        self._count(self._lease.origin.other, data)
+        self._port.send(data, self._sender)
+
+    def _count(self, side: Side, data: memoryview) -> None:
+        self.said[side] += len(data)
+        self._lease.traffic += 1 + len(data)
+
+    def from_stranger(self, data: bytes, peer: Endpoint) -> bytes:
+        """The kernel keeps them out."""
+        raise AssertionError(f"{len(data)} bytes of {peer} came through a connected socket")
+
+    def server_unreachable(self, error: str) -> None:
+        """Nobody listens there, yet or any more: over UDP that means little."""
+
+    def lost(self) -> None:
+        """It may get lost."""
+
+    def close(self) -> None:
+        """It is over."""
+        if self.dialled is not None:
+            self.dialled.close()
+            self._lease.services.budget.give_datagram_flow()
+        self._lease.flow_ended(self)
+
+
+def make_datagram_lease(
+    owner: DatagramLeaseOwner, lease: Lease, tell: Callable[[Event], None], find: Callable[[int], object]
+) -> DatagramLease:
+    """Open a lease over UDP; `find` returns the session's open lease of a number, of whatever kind.
+
+    Raises:
+        BindError: no port or descriptor is free, or what it is to be paired with is none of this session's.
+    """
+    number = lease.expectation.pair
+    pair = find(number) if number is not None else None
+    if number is not None and not isinstance(pair, DatagramLease):
+        raise BindError("there is no such binding to be paired with", reason="no_pair")
+    return DatagramLease(owner, lease, tell, pair if isinstance(pair, DatagramLease) else None)

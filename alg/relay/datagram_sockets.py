@@ -1,0 +1,128 @@
+"""Sockets for datagrams: made, bound, and what has to be said with each datagram on one that is bound to all addresses.
+
+The only place that knows the options of UDP; those of TCP are in `alg.relay.sockets`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import struct
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import TypeAlias
+
+from alg.core.addresses import Address
+from alg.core.model import Endpoint
+
+SIZE = 65536
+"""Bytes of a receive buffer: one more than any datagram has, so one that fills it was cut off."""
+BATCH = 64
+"""Datagrams that are taken from one socket in one go, before the loop turns to the others."""
+_ROOM = 1 << 20
+"""Bytes asked of the kernel for what waits in a socket; it gives what its own limits allow."""
+
+SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+Ancillary: TypeAlias = list[tuple[int, int, bytes]]
+
+# <linux/in.h>, <linux/in6.h>; not all of them are in `socket`.
+_IP_PKTINFO, _IP_RECVERR, _IPV6_RECVERR = 8, 11, 25
+_PKTINFO4, _PKTINFO6 = struct.Struct("=I4s4s"), struct.Struct("=16sI")
+ANCILLARY_SIZE = socket.CMSG_SPACE(_PKTINFO6.size)
+_ERROR_SIZE = socket.CMSG_SPACE(64)
+
+FULL = frozenset((errno.EAGAIN, errno.ENOBUFS))
+"""What the kernel says where it has no room: the datagram is lost, as it may be on any way."""
+UNREACHABLE = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
+"""What comes of ICMP errors."""
+
+
+def _datagram_socket(address: Address) -> socket.socket:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+    return sock
+
+
+def listen(endpoint: Endpoint) -> socket.socket:
+    """Take datagrams at that endpoint, exclusively: over UDP, SO_REUSEADDR would let others share it.
+
+    Bound to all addresses, the socket tells with each datagram to which of them it was sent.
+
+    Raises:
+        OSError: the port is taken, the address is not ours, or permission is missing.
+    """
+    sock = _datagram_socket(endpoint.address)
+    try:
+        if endpoint.address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if endpoint.address.is_unspecified and endpoint.address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        elif endpoint.address.is_unspecified:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.bind((str(endpoint.address), endpoint.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def dial(target: Endpoint, source: Address | None, *, loose: bool) -> socket.socket:
+    """A socket for what is said to that target, from a given local address if one is named.
+
+    With `loose`, answers from any port, and from anybody, arrive at it; else the kernel lets through only the target's.
+
+    Raises:
+        OSError: there is no route, no descriptor, or the source is not ours.
+    """
+    sock = _datagram_socket(target.address)
+    try:
+        if source is None and loose:
+            source = _source_for(target)  # bound to all addresses, it would not know its own
+        if source is not None:
+            sock.bind((str(source), 0))
+        if not loose:
+            sock.connect((str(target.address), target.port))
+        elif target.address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _source_for(target: Endpoint) -> Address:
+    """The local address from which the kernel would reach that target."""
+    with _datagram_socket(target.address) as probe:
+        probe.connect((str(target.address), target.port))
+        return ip_address(probe.getsockname()[0].partition("%")[0])
+
+
+def take_error(sock: socket.socket) -> tuple[int, SocketAddress] | None:
+    """The next ICMP error that a loose socket has: its number, and whom the datagram was for; None if there is no more."""
+    with contextlib.suppress(BlockingIOError):
+        _, ancillary, _, sent_to = sock.recvmsg(1, _ERROR_SIZE, socket.MSG_ERRQUEUE)
+        for _, _, data in ancillary:
+            return int.from_bytes(data[:4], "little" if struct.pack("=H", 1)[0] else "big"), sent_to
+    return None
+
+
+def local_address(ancillary: Iterable[tuple[int, int, bytes]]) -> Address | None:
+    """To which of our addresses a datagram was sent."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            return ip_address(_PKTINFO4.unpack(data[: _PKTINFO4.size])[2])
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            return ip_address(_PKTINFO6.unpack(data[: _PKTINFO6.size])[0])
+    return None
+
+
+def from_address(local: Address) -> Ancillary:
+    """What to say with an answer that is to leave from that address of ours."""
+    if local.version == 4:
+        return [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO4.pack(0, local.packed, bytes(4)))]
+    return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PKTINFO6.pack(local.packed, 0))]
