@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from alg import __version__, conversation, daemon, explain, transfer_log
+from alg import __version__, conversation, daemon, explain, interception, nft, transfer_log
 from alg.authority import Authority, default_directory
 from alg.certificates import show_time
-from alg.config import Overrides, load
+from alg.config import load
 from alg.core.addresses import Address, Network, parse_address
 from alg.core.errors import AlgError, BindError, ConfigError, ProtocolError
 from alg.core.model import PortRange
 from alg.mitm import wrappers
+from alg.overrides import Overrides
 from alg.registry import Registry
 from alg.relay import records
-from alg.routes import EXAMPLE, GRAMMAR, parse_ports
+from alg.routes import EXAMPLE, GRAMMAR, WAYS, parse_ports
 from alg.settings import Settings
 
 EXIT_CANNOT_LISTEN = 71
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
     _AddressType = click.ParamType[Address]
     _NetworkType = click.ParamType[Network]
     _SecondsType = click.ParamType[float]
+    _NumberType = click.ParamType[int]
 else:  # before click 8.4 it takes no parameter
-    _PortsType = _AddressType = _NetworkType = _SecondsType = click.ParamType
+    _PortsType = _AddressType = _NetworkType = _SecondsType = _NumberType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -85,6 +87,16 @@ class _Seconds(_SecondsType):
         if not (seconds > 0 and math.isfinite(seconds)):
             self.fail(f"{value!r} is no number of seconds above 0", param, ctx)
         return seconds
+
+
+class _Number(_NumberType):
+    name = "NUMBER"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return value if isinstance(value, int) else int(value, 0)
+        except ValueError:
+            self.fail(f"{value!r} is no number; write e.g. 4147 or 0x1033", param, ctx)
 
 
 def _versions() -> str:
@@ -152,6 +164,42 @@ def _settings_options(command: F) -> F:
             help="A server that clients may choose where the route says * (may be given several times).",
         ),
         click.option(
+            "--plugin",
+            "plugins",
+            multiple=True,
+            metavar="PORT=SCHEME",
+            help="What treats connections to a port, on transparent, socks and connect routes, e.g. 21=ftp (several times).",
+        ),
+        click.option(
+            "--proxy-auth",
+            metavar="USER:PASSWORD|@FILE",
+            help="Who may ask a socks or connect route; a file has a line for each.",
+        ),
+        click.option(
+            "--allow-client",
+            type=_Network(),
+            multiple=True,
+            metavar="NETWORK",
+            help="Who may ask a socks or connect route without a password, besides those who are not of the public Internet.",
+        ),
+        click.option(
+            "--keep-client-address",
+            is_flag=True,
+            help="Have servers see their client's own address (transparent routes; servers must answer through us).",
+        ),
+        click.option(
+            "--via",
+            metavar="SCHEME://HOST:PORT",
+            help="Reach the servers through another proxy: socks5, socks4 or http, with USER:PASSWORD@ if it asks.",
+        ),
+        click.option(
+            "--accept-proxy-protocol",
+            type=_Network(),
+            multiple=True,
+            metavar="NETWORK",
+            help="Who says by the PROXY protocol for whom he comes; nobody else may (several times).",
+        ),
+        click.option(
             "--profile",
             "profiles",
             multiple=True,
@@ -197,7 +245,7 @@ def _load(config: Path | None, registry: Registry, options: dict[str, object]) -
         _fail(error)
 
 
-@main.command(epilog=f"ROUTE is {GRAMMAR}, e.g. {EXAMPLE}")
+@main.command(epilog=f"ROUTE is {GRAMMAR}, e.g. {EXAMPLE}, or {WAYS}")
 @_settings_options
 def run(config: Path | None, **options: object) -> None:
     """Relay the routes until SIGTERM; a second SIGTERM stops at once."""
@@ -210,6 +258,62 @@ def run(config: Path | None, **options: object) -> None:
     except AlgError as error:
         _fail(error)
     sys.exit(0 if drained else 1)
+
+
+@main.command(name="nft", epilog=f"ROUTE is {WAYS}, with --plugin for each port to intercept")
+@click.option(
+    "--intercept", type=click.Choice([each.value for each in nft.Intercept]), default="tproxy", help="Default: tproxy."
+)
+@click.option(
+    "--interface",
+    "interfaces",
+    multiple=True,
+    metavar="NAME",
+    help="Intercept only what comes in by it (several times).",
+)
+@click.option("--table", default=nft.TABLE, metavar="NAME", help=f"The table of the rules (default {nft.TABLE}).")
+@click.option(
+    "--mark", type=_Number(), default=nft.MARK, help=f"What packets for us are marked with (default {nft.MARK:#x})."
+)
+@click.option(
+    "--route-table",
+    type=_Number(),
+    default=nft.ROUTE_TABLE,
+    help=f"The routing table for these (default {nft.ROUTE_TABLE}).",
+)
+@click.option("--apply", is_flag=True, help="Install them, in place of those installed before. All or nothing.")
+@click.option(
+    "--remove", is_flag=True, help="Take out what --apply installed, by the name of its table; no ROUTE is needed."
+)
+@_settings_options
+def intercept_rules(
+    config: Path | None,
+    *,
+    intercept: str,
+    interfaces: tuple[str, ...],
+    table: str,
+    mark: int,
+    route_table: int,
+    apply: bool,
+    remove: bool,
+    **options: object,
+) -> None:
+    """Print the kernel's rules (nftables, ip) that lead connections to the transparent routes, for a person or `nft -f -`."""
+    if apply and remove:
+        raise click.UsageError("--apply or --remove, not both")
+    try:
+        if remove:
+            if not interception.remove(table):
+                click.echo(f"alg: there is no table inet {table}, nothing to remove", err=True)
+            return
+        found = nft.interceptions(load(config, Registry(), Overrides(**options)).routes)  # type: ignore[arg-type]
+        plan = nft.Plan(found, nft.Intercept(intercept), interfaces, table, nft.Numbers(mark, route_table))
+        if apply:
+            interception.apply(plan)
+        else:
+            click.echo(nft.page(plan), nl=False)
+    except AlgError as error:
+        _fail(error)
 
 
 @main.command()

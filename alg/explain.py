@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from alg import certificates
-from alg.config import plugin_config
 from alg.conversation import Conversation, Step
-from alg.core.model import Side, TlsPolicy
-from alg.core.plugin import StreamPlugin
+from alg.core.model import Side, TlsPolicy, Transport
 from alg.core.policy import TargetRules
 from alg.player import Player, differences
+from alg.plugin_config import plugin_config
 from alg.registry import Registry
-from alg.settings import ClientTls, Route, ServerTls, Settings
+from alg.settings import ClientTls, Route, ServerTls, Settings, idle_of
 from alg.testing import Playbook
 
 
@@ -20,8 +19,10 @@ def settings(settings: Settings) -> Iterator[str]:
     """Yield the lines of `alg check`."""
     for route in settings.routes:
         yield f"{route}"
-        sides = [side for side in Side if reads(route.plugin, side)]
+        sides = [side for side in Side if route.plugin.reads(side)]
         yield f"  plugin {route.plugin.name} reads what {' and '.join(f'{side.value}s' for side in sides) or 'nobody'} say"
+        if route.plugin.transport is Transport.UDP:
+            yield f"  datagrams: a flow ends after {idle_of(route):g} s of silence"
         for side in Side:
             realm, rules = route.realms[side], route.targets[side]
             bind = realm.bind or f"the local address of the {side.value}'s leg"
@@ -29,11 +30,17 @@ def settings(settings: Settings) -> Iterator[str]:
             if realm.advertise:
                 yield f"  {side.value}s: are told {realm.advertise}"
             yield f"  {side.value}s: may announce {_targets(rules)}"
-        yield from _client_tls(route.client_tls)
-        yield from _server_tls(route)
+        if route.plugin.transport is Transport.TCP:
+            yield from _client_tls(route.client_tls)
+            yield from _server_tls(route)
         if route.config is not None:
             yield f"  {route.config}"
     times, limits = settings.times, settings.limits
+    if any(route.plugin.transport is Transport.UDP for route in settings.routes):
+        yield (
+            f"at most {limits.datagram_flows} flows of datagrams, {limits.datagram_flows_per_client} of one client; "
+            "the oldest makes place"
+        )
     yield f"connect within {times.connect:g} s, idle for {times.idle:g} s at most, drain within {times.drain:g} s"
     yield (
         f"at most {limits.sessions} sessions, {limits.sessions_per_client} of one client; "
@@ -93,12 +100,6 @@ def _verification(tls: ServerTls) -> str:
     return f"show {chain}, and {pins}" if pins else f"show {chain}"
 
 
-def reads(plugin: type[StreamPlugin[object]], side: Side) -> bool:
-    """Whether a plugin treats what that side says."""
-    name = f"from_{side.value}"
-    return getattr(plugin, name) is not getattr(StreamPlugin, name)
-
-
 def _targets(rules: TargetRules) -> str:
     others = "".join(f", {network}" for network in rules.networks)
     return f"their own address{others}, ports from {rules.min_port}"
@@ -118,7 +119,7 @@ def conversation(talk: Conversation, registry: Registry) -> Iterator[tuple[str, 
     for step in talk.steps:
         for line in _said(step):
             yield line, True
-        outcome = player.play(step, [step.data])
+        outcome = player.play(step, step.pieces)
         for record in playbook.records[records:]:
             yield f"  {record.reason}: {record.message}", True
         records = len(playbook.records)
@@ -135,14 +136,14 @@ def conversation(talk: Conversation, registry: Registry) -> Iterator[tuple[str, 
 
 def _outcome(outcome: Step) -> Iterator[str]:
     for side in (outcome.side.other, outcome.side):
-        for line in outcome.gets[side].splitlines(keepends=True):
+        for line in outcome.came.get(side, ()) or outcome.gets[side].splitlines(keepends=True):
             yield f"  {side.value} {'is answered' if side is outcome.side else 'receives'}: {_show(line)}"
     for stopped in outcome.stops:
         yield f"  stops to listen: {stopped}"
 
 
 def _said(step: Step) -> Iterator[str]:
-    for line in step.data.splitlines(keepends=True):
+    for line in step.said or step.data.splitlines(keepends=True):
         yield f"{step.side.value}: {_show(line)}"
     if step.waits:
         yield f"{step.waits:g} s go by"

@@ -5,13 +5,16 @@ They come from `alg.config`, or from whoever embeds a host.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from alg.core.addresses import Network
-from alg.core.model import Endpoint, Realm, Side, TlsPolicy
-from alg.core.plugin import StreamPlugin
+from alg.core.datagrams import DatagramPlugin
+from alg.core.model import Endpoint, PortRange, Realm, Side, TlsPolicy, Transport
+from alg.core.plugin import Plugin
 from alg.core.policy import LeaseLimits, TargetRules
 from alg.core.proxy_protocol import ProxyVersion
 
@@ -27,9 +30,26 @@ class Upstream:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class Way(enum.Enum):
+    """How clients come in; the value is the word for it in a route."""
+
+    FIXED = "fixed"
+    """They are told our address, and the route says where that leads."""
+    TRANSPARENT = "transparent"
+    """They know nothing of us: the kernel hands us what was meant for others."""
+    SOCKS = "socks"
+    """They ask by SOCKS4, 4a or 5."""
+    CONNECT = "connect"
+    """They ask by HTTP CONNECT."""
+
+
+PUBLIC = "*"
+"""As an allowed upstream: every host at an address of the public Internet."""
+
+
 @dataclass(frozen=True, slots=True)
 class AllowedUpstream:
-    """Upstreams that clients may choose: a host name, one with a leading `*.`, or a network; any port, or that one."""
+    """Upstreams that clients may choose: a host name, one with a leading `*.`, a network, or `PUBLIC`; any port, or that one."""
 
     host: str | Network
     port: int | None = None
@@ -80,10 +100,40 @@ class ServerTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy between us and the upstreams: `scheme` is socks5, socks4 or http."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PortRule:
+    """What treats the connections to some ports, where clients name their destination: a plugin, and TLS on either leg."""
+
+    ports: PortRange
+    plugin: type[Plugin[object]]
+    config: object
+    client_tls: ClientTls = field(default_factory=ClientTls)
+    server_tls: ServerTls = field(default_factory=ServerTls)
+
+    def __str__(self) -> str:
+        ports = self.ports
+        return f"{ports.low if ports.low == ports.high else ports}={self.plugin.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One configured service: where clients arrive, which plugin treats them, where it leads, under which rules."""
 
-    plugin: type[StreamPlugin[object]]
+    plugin: type[Plugin[object]]
+    """Where clients name their destination: the one for ports that no rule covers."""
     config: object
     listen: Endpoint
     upstream: Upstream | None
@@ -95,6 +145,33 @@ class Route:
     allowed: tuple[AllowedUpstream, ...] = ()
     proxy_protocol: ProxyVersion | None = None
     """Tell the server by the PROXY protocol who its client is, on each connection that we dial to it."""
+    way: Way = Way.FIXED
+    rules: tuple[PortRule, ...] = ()
+    """By destination port; the first that covers it counts."""
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Who may ask us to connect, with their passwords; nobody needs one if there are none."""
+    clients: tuple[Network, ...] = ()
+    """Who may ask us without a password, besides those whose address is not of the public Internet."""
+    proxy_senders: tuple[Network, ...] = ()
+    """Who must say by the PROXY protocol for whom they come."""
+    keep_client_address: bool = False
+    """Whether servers see the address of their client, and not ours; for `Way.TRANSPARENT`."""
+    via: Proxy | None = None
+    idle: float | None = None
+    """For datagrams: seconds of silence after which a flow ends; None: as its plugin says."""
+
+    def rule_for(self, port: int, transport: Transport = Transport.TCP) -> PortRule | None:
+        """What is said of connections to that port, or of datagrams."""
+        rules = (rule for rule in self.rules if rule.plugin.transport is transport)
+        return next((rule for rule in rules if rule.ports.low <= port <= rule.ports.high), None)
+
+    def treated_by(self, rule: PortRule | None) -> Route:
+        """The route of a session whose connection is treated by that rule."""
+        if rule is None:
+            return self
+        return replace(
+            self, plugin=rule.plugin, config=rule.config, client_tls=rule.client_tls, server_tls=rule.server_tls
+        )
 
     def tls_policy(self, side: Side) -> TlsPolicy:
         """What is to be said to a plugin about TLS on that leg."""
@@ -109,12 +186,26 @@ class Route:
     @property
     def is_opaque(self) -> bool:
         """Whether the plugin treats neither side."""
-        return (
-            self.plugin.from_client is StreamPlugin.from_client and self.plugin.from_server is StreamPlugin.from_server
-        )
+        return not any(map(self.plugin.reads, Side))
+
+    @property
+    def name(self) -> str:
+        """The protocol by which clients come in: that of the plugin, where they need none to say where they want to go."""
+        return self.plugin.name if self.way is Way.FIXED else self.way.value
+
+    @property
+    def related_flows(self) -> bool:
+        """Whether its sessions may be expected to open related flows."""
+        return self.plugin.related_flows or any(rule.plugin.related_flows for rule in self.rules)
 
     def __str__(self) -> str:
-        return f"{self.plugin.name} {self.listen} -> {self.upstream or 'as the client says'}"
+        return f"{self.name} {self.listen} -> {self.upstream or 'as the client says'}"
+
+
+def idle_of(route: Route) -> float:
+    """Seconds of silence after which a flow of datagrams ends."""
+    assert issubclass(route.plugin, DatagramPlugin), "others end by themselves"
+    return route.plugin.idle if route.idle is None else route.idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +234,10 @@ class Limits:
     """Related flows that are open or being connected."""
     records_per_session: int = 100
     """Records of one and the same refusal; the others are counted, and told when the session ends."""
+    datagram_flows: int = 8192
+    """Flows of datagrams; each takes a descriptor, and all together at most half of those that there are."""
+    datagram_flows_per_client: int = 1024
+    """Where a client has so many, each further one ends the oldest of its own."""
     leases: LeaseLimits = field(default_factory=LeaseLimits)
     reserved_descriptors: int = 64
     """Kept free for listeners, logs and the like."""

@@ -13,8 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from alg.core.addresses import Address, Network, parse_address
 from alg.core.errors import ConfigError, ProtocolError
 from alg.core.model import PortRange
-from alg.routes import parse_allowed, parse_pin, parse_ports
-from alg.settings import AllowedUpstream, LogFormat, LogLevel
+from alg.routes import parse_allowed, parse_pin, parse_ports, parse_proxy
+from alg.settings import AllowedUpstream, LogFormat, LogLevel, Proxy
 
 
 def _from_text(parse: Callable[[str], object]) -> PlainValidator:
@@ -38,6 +38,7 @@ _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
 _Allowed = Annotated[AllowedUpstream, _from_text(parse_allowed)]
+_Proxy = Annotated[Proxy, _from_text(parse_proxy)]
 _Pin = Annotated[str, _from_text(parse_pin)]
 
 
@@ -105,6 +106,7 @@ class ClientTable(SideTable):
     """`[routes.NAME.client]`."""
 
     tls: Annotated[ClientTlsTable, BeforeValidator(client_tls_table)] = ClientTlsTable()
+    proxy_protocol: tuple[_Network, ...] = ()
 
 
 class ServerTable(SideTable):
@@ -112,6 +114,7 @@ class ServerTable(SideTable):
 
     tls: Annotated[ServerTlsTable, BeforeValidator(server_tls_table)] = ServerTlsTable()
     proxy_protocol: Literal["v1", "v2"] | None = None
+    via: _Proxy | None = None
 
 
 class RouteTable(Table):
@@ -119,6 +122,11 @@ class RouteTable(Table):
 
     route: str
     upstreams: tuple[_Allowed, ...] = ()
+    plugins: dict[str, str] = Field(default_factory=dict)
+    users: dict[str, str] = Field(default_factory=dict)
+    clients: tuple[_Network, ...] = ()
+    keep_client_address: bool = False
+    idle: _Seconds | None = None
     client: ClientTable = ClientTable()
     server: ServerTable = ServerTable()
     options: dict[str, object] = Field(default_factory=dict)
@@ -140,6 +148,8 @@ class LimitsTable(Table):
     sessions_per_client: _Count = 10_000
     flows_per_session: _Count = 64
     records_per_session: _Count = 100
+    datagram_flows: _Count = 8192
+    datagram_flows_per_client: _Count = 1024
     leases: _Count = 4096
     leases_per_client: _Count = 256
     leases_per_session: _Count = 16

@@ -124,7 +124,8 @@ def test_check_of_a_wrong_file(tmp_path: Path) -> None:
     assert result.stderr == (
         f"alg: {path}: drian: unknown key; did you mean drain?\n"
         f"alg: {path}: routes.a.route: 'x' is no route; a route is "
-        "SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT, e.g. ftp://203.0.113.2:21@10.77.1.1:2121\n"
+        "SCHEME://UPSTREAM_HOST[:PORT]@[LISTEN_HOST:]LISTEN_PORT, e.g. ftp://203.0.113.2:21@10.77.1.1:2121, "
+        "or transparent|socks|connect@[LISTEN_HOST:]LISTEN_PORT\n"
     )
 
 
@@ -133,7 +134,7 @@ def test_plugins_are_listed_with_their_origin() -> None:
     result = alg("plugins")
     assert result.exit_code == 0
     treats = {"ftp": r"Treats one FTP control connection\.", "ftps": r"Treats one FTP .*"}
-    treats |= dict.fromkeys(("http", "https", "tcp", "tls", "ws", "wss"), ".*")
+    treats |= dict.fromkeys(("http", "https", "tcp", "tftp", "tls", "udp", "ws", "wss"), ".*")
     assert re.fullmatch(
         "".join(rf"{name}  {what}  \(alg-gateway \S+\)\n" for name, what in treats.items()), result.stdout
     )

@@ -12,11 +12,13 @@ from alg_ftp.config import Profile
 from alg_http import HttpConfig
 from alg_http.profiles import Profile as HttpProfile
 
-from alg.config import Overrides, load, plugin_config
+from alg.config import load
 from alg.core.addresses import parse_address
 from alg.core.errors import ConfigError
 from alg.core.model import DEFAULT_PORTS, PortRange, Side
 from alg.core.plugin import StreamPlugin
+from alg.overrides import Overrides
+from alg.plugin_config import plugin_config
 from alg.registry import Registry
 from alg.settings import Settings
 
@@ -140,7 +142,7 @@ def test_command_line_stands_above_the_file(tmp_path: Path) -> None:
         ("ports = '9-1'\n" + ROUTE, "ports: a port range is LOW-HIGH with 1 <= LOW <= HIGH <= 65535, not 9-1"),
         ("ports = '1'\n" + ROUTE, "ports: '1' is no port range; write LOW-HIGH, e.g. 20000-20999"),
         ("advertise_client = '010.0.0.1'\n" + ROUTE, "advertise_client: not a literal IP address: '010.0.0.1'"),
-        (ROUTE + "x = 1\n", "routes.a.x: unknown key; known are client, options, route, server"),
+        (ROUTE + "x = 1\n", "routes.a.x: unknown key; known are client, clients, idle, keep_client_address"),
         (ROUTE + "client = { prots = 1 }\n", "routes.a.client.prots: unknown key; did you mean ports?"),
         (HTTP + "rules = [{ jsn = ['a'] }]\n", "routes.a.options.rules.0.jsn: unknown key; did you mean json?"),
         (HTTP + "rules = [{ json = 'a' }]\n", "routes.a.options.rules.0.json: must be a list, not 'a'"),
@@ -148,7 +150,10 @@ def test_command_line_stands_above_the_file(tmp_path: Path) -> None:
         (HTTP + "profiles = ['cpd']\n", "routes.a.options.profiles.0: must be 'cdp', 'selenium-bidi', 'onvif',"),
         (ROUTE + "client = { min_port = 65536 }\n", "routes.a.client.min_port: must be less than or equal to 65535"),
         (ROUTE + "client = { targets = ['10.0.0.1/8'] }\n", "routes.a.client.targets.0: 10.0.0.1/8 has host bits set"),
-        ("[routes.times]\nroute = 'x'\nfoo = 1\n", "routes.times.foo: unknown key; known are client, options, route"),
+        (
+            "[routes.times]\nroute = 'x'\nfoo = 1\n",
+            "routes.times.foo: unknown key; known are client, clients, idle, keep_client_address",
+        ),
         ("[routes.a]\n", "routes.a.route: is missing"),
         ("[routes.a]\nroute = 'x'\n", "routes.a.route: 'x' is no route; a route is SCHEME://"),
         (ROUTE + "options = { max_usr = 1 }\n", "routes.a.options.max_usr: unknown key; did you mean max_user?"),
@@ -160,7 +165,10 @@ def test_command_line_stands_above_the_file(tmp_path: Path) -> None:
             "routes.a.options.profiles.0: must be 'read-only', 'anonymous-only'",
         ),
         (ROUTE + "options = { add_features = ['ä'] }\n", "routes.a.options.add_features: '\\xe4' is not one line of"),
-        (ROUTE + "when = 2024-01-01\n", "routes.a.when: unknown key; known are client, options, route, server"),
+        (
+            ROUTE + "when = 2024-01-01\n",
+            "routes.a.when: unknown key; known are client, clients, idle, keep_client_address",
+        ),
         (
             "[routes.a]\nroute = 'tcp://h:1@1'\noptions = { x = 1 }\n",
             "routes.a.options: plugin tcp has none, but x is set",

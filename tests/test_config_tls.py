@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alg.config import Overrides, load
+from alg.config import load
 from alg.core.errors import ConfigError
 from alg.core.model import TlsPolicy
 from alg.core.proxy_protocol import ProxyVersion
+from alg.overrides import Overrides
 from alg.registry import Registry
 from alg.settings import AllowedUpstream, ClientTls, Route, ServerTls
 from tests import pki
@@ -178,7 +179,7 @@ def test_options_stand_above_the_file(folder: Path) -> None:
         ('[routes.a]\nroute = "ftp://*@1"\n', "upstreams: the client chooses its server here, but none is allowed"),
         ('[routes.a]\nroute = "ftp://*:21@1"\n', "route: 'ftp://*:21@1': the client chooses the port too"),
         ('[routes.a]\nroute = "tcp://*@1"\n', "route: 'tcp://*@1': clients cannot choose their server with tcp"),
-        ('[routes.a]\nroute = "ftp://*@1"\nupstreams = ["*"]', "upstreams.0: '*' is no upstream; write HOST[:PORT]"),
+        ('[routes.a]\nroute = "ftp://*@1"\nupstreams = ["**"]', "upstreams.0: '**' is no upstream; write HOST[:PORT]"),
         ('[routes.a]\nroute = "ftp://*@1"\nupstreams = ["10.0.0.1/8"]', "upstreams.0: '10.0.0.1/8' is no upstream"),
         ('[routes.a]\nroute = "ftp://*@1"\nupstreams = ["127.1"]', "upstreams.0: '127.1' is no upstream"),
         ('[routes.a]\nroute = "ftp://*@1"\nupstreams = ["0x7f.1"]', "upstreams.0: '0x7f.1' is no upstream"),

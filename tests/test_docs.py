@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import alg.plugin
-from alg.config import Overrides, load
+from alg.config import load
 from alg.conversation import FORMAT, parse
 from alg.core import errors
+from alg.overrides import Overrides
 from alg.player import Player
 from alg.registry import Registry
 from alg.testing import Playbook

@@ -37,7 +37,10 @@ def test_routes(text: str, means: str) -> None:
         ("ftp://host@2121 ", "is no route"),
         ("ftp://host@2121\n", "is no route"),
         ("ftp://host@-1", "is no route"),
-        ("gopher://host:70@1", "there is no plugin 'gopher'; installed are ftp, ftps, http, https, tcp, tls, ws, wss"),
+        (
+            "gopher://host:70@1",
+            "there is no plugin 'gopher'; installed are ftp, ftps, http, https, tcp, tftp, tls, udp, ws, wss",
+        ),
         ("nosuch:Plugin://host:70@1", "plugin 'nosuch:Plugin' cannot be loaded: No module named 'nosuch'"),
         ("tests.relay.toys:Nothing://host:70@1", "plugin 'tests.relay.toys:Nothing' cannot be loaded"),
         ("tests.relay.toys:Side://host:70@1", "is no subclass of alg.plugin.StreamPlugin"),

@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import functools
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain, zip_longest
+from typing import Protocol
 
 from alg.core.addresses import Address
-from alg.core.errors import ConnectError, PolicyError
+from alg.core.errors import AlgError, ConnectError, PolicyError
 from alg.core.model import Endpoint
 from alg.core.policy import Gate
 from alg.relay import sockets
 from alg.relay.poller import Watcher
 from alg.relay.timeouts import Timeouts
 
+_DELAY = 0.25
+"""Seconds that an address has for itself before the next one is tried beside it (RFC 8305 section 8: 250 ms)."""
+
+
+class Attempt(Protocol):
+    """An attempt to reach a server: connects, has another proxy connect, or waits for the server to come."""
+
+    def cancel(self) -> None:
+        """Give up; nobody is called."""
+
 
 class Dial:
-    """One attempt to connect. Calls `on_connected` or `on_failed`, once, unless it is cancelled before."""
+    """One attempt to connect. Calls `on_connected` or `on_failed`, once, unless it is cancelled before.
+
+    The targets are tried in their order, those of the two families in turn; one that does not answer at once does not
+    hold the next one up (RFC 8305, "happy eyeballs").
+    """
 
     __slots__ = (
         "_error",
-        "_failing",
         "_gate",
         "_loop",
+        "_next_try",
         "_on_connected",
         "_on_failed",
         "_seconds",
-        "_share",
-        "_sock",
         "_source",
         "_targets",
         "_timer",
+        "_transparent",
+        "_trying",
         "_watcher",
     )
 
@@ -47,85 +63,103 @@ class Dial:
         source: Callable[[Endpoint], Address | None],
         timeouts: Timeouts,
         on_connected: Callable[[socket.socket, Endpoint], None],
-        on_failed: Callable[[ConnectError | PolicyError], None],
+        on_failed: Callable[[AlgError], None],
+        transparent: bool = False,
     ) -> None:
-        """`source` names the local address to dial a target from; one of `timeouts` is for all targets together."""
+        """`source` names the local address to dial a target from, with `transparent` also one that is not ours; one of
+        `timeouts` is for all targets together."""
         self._loop = loop
         self._watcher = watcher
         self._gate = gate
-        self._targets = list(targets)
+        self._targets = _in_turn(targets)
         self._source = source
+        self._transparent = transparent
         self._on_connected = on_connected
         self._on_failed = on_failed
-        self._sock: socket.socket | None = None
-        self._error: ConnectError | PolicyError = ConnectError("there is no address to connect to")
-        self._failing: asyncio.Handle | None = None
+        self._trying: dict[socket.socket, Endpoint] = {}
+        self._error: AlgError = ConnectError("there is no address to connect to")
+        self._next_try: asyncio.Handle | None = None
         self._seconds = timeouts.seconds
-        self._share = timeouts.seconds / max(1, len(targets))
         self._timer = timeouts.begin(self._time_out)
-        self._next()
+        self._try_next()
 
-    def _next(self) -> None:
-        """Try the next target; every dial is judged at its moment."""
+    def _try_next(self) -> None:
+        """Try the next target beside those that have not answered yet; every dial is judged at its moment."""
+        self._stop_waiting()
         while self._targets:
             target = self._targets.pop(0)
             try:
                 self._gate.judge_dial(target)
-                self._sock = sockets.dial(target, self._source(target))
+                sock = sockets.dial(target, self._source(target), transparent=self._transparent)
             except PolicyError as error:
                 self._error = error
             except OSError as error:
                 self._error = _failure(target, error.errno)
             else:
-                self._watcher.add_writer(self._sock.fileno(), functools.partial(self._decided, self._sock, target))
-                if self._targets:  # a target that does not answer must leave the others their share of the time
-                    self._failing = self._loop.call_later(self._share, self._skip, target)
+                self._trying[sock] = target
+                self._watcher.add_writer(sock.fileno(), partial(self._decided, sock, target))
+                if self._targets:
+                    self._next_try = self._loop.call_later(_DELAY, self._try_next)
                 return
-        self._timer.cancel()
-        # Never from within the constructor: the owner has not stored us yet.
-        self._failing = self._loop.call_soon(self._on_failed, self._error)
+        if not self._trying:
+            self._timer.cancel()
+            # Never from within the constructor: the owner has not stored us yet.
+            self._next_try = self._loop.call_soon(self._on_failed, self._error)
 
-    def _skip(self, target: Endpoint) -> None:
-        self._give_up()
-        self._error = ConnectError(f"{target}: no answer within {self._share:g} s", reason="connect_timeout")
-        self._next()
+    def _stop_waiting(self) -> None:
+        if self._next_try:
+            self._next_try.cancel()
+            self._next_try = None
 
     def _decided(self, sock: socket.socket, target: Endpoint) -> None:
-        self._sock = None
-        if self._failing:
-            self._failing.cancel()
-            self._failing = None
+        del self._trying[sock]
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._watcher.forget(sock.fileno())
             sock.close()
             self._error = _failure(target, code)
-            self._next()
-        else:
-            self._watcher.remove_writer(sock.fileno())
-            self._timer.cancel()
-            self._on_connected(sock, target)
+            self._try_next()
+            return
+        self._watcher.remove_writer(sock.fileno())
+        self.cancel()
+        self._on_connected(sock, target)
 
     def _time_out(self) -> None:
         self.cancel()
         self._on_failed(ConnectError(f"no answer within {self._seconds:g} s", reason="connect_timeout"))
 
+    def comes_from(self, endpoint: Endpoint) -> bool:
+        """Whether that is the local end of one of its sockets."""
+        return any(sockets.endpoint_of(sock.getsockname()) == endpoint for sock in self._trying)
+
     def cancel(self) -> None:
-        """Give up; nobody is called."""
+        """Give up what is not decided; nobody is called."""
         self._timer.cancel()
         self._targets.clear()
-        if self._failing:
-            self._failing.cancel()
-            self._failing = None
-        self._give_up()
+        self._stop_waiting()
+        trying, self._trying = self._trying, {}
+        for sock in trying:
+            self._watcher.forget(sock.fileno())
+            sock.close()
 
-    def _give_up(self) -> None:
-        if self._sock is not None:
-            self._watcher.forget(self._sock.fileno())
-            self._sock.close()
-            self._sock = None
+
+def _in_turn(targets: Sequence[Endpoint]) -> list[Endpoint]:
+    """The targets of the first one's family and those of the other in turn (RFC 8305 section 4)."""
+    if len(targets) < 3:
+        return list(targets)
+    first = [target for target in targets if target.address.version == targets[0].address.version]
+    others = [target for target in targets if target.address.version != targets[0].address.version]
+    return [target for target in chain.from_iterable(zip_longest(first, others)) if target is not None]
 
 
 def _failure(target: Endpoint, code: int | None) -> ConnectError:
-    reason = "connect_refused" if code == errno.ECONNREFUSED else "connect_failed"
+    reason = _REASONS.get(code or 0, "connect_failed")
     return ConnectError(f"{target}: {os.strerror(code or 0)}", reason=reason)
+
+
+_REASONS = {
+    errno.ECONNREFUSED: "connect_refused",
+    errno.ENETUNREACH: "network_unreachable",
+    errno.EHOSTUNREACH: "host_unreachable",
+    errno.ETIMEDOUT: "connect_timeout",
+}

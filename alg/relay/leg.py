@@ -67,7 +67,10 @@ class LegSocket:
         "sock",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, watcher: Watcher, sock: socket.socket | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, watcher: Watcher, sock: socket.socket | None, unread: bytes = b""
+    ) -> None:
+        """`unread` was received already, before the socket was anybody's leg."""
         self._loop = loop
         self._watcher = watcher
         self.fd = -1
@@ -83,8 +86,8 @@ class LegSocket:
         self.received = 0
         """Bytes received so far, in the clear."""
         self._layer: Layer | None = None
-        self._unread = b""
-        """What was received in the clear behind the end of TLS."""
+        self._unread = unread
+        """What was received already, in the clear: before there was a flow, or behind the end of TLS."""
         self._on_readable: Callable[[], None] | None = None
         self._end_queued = False
         self.reading = False
@@ -129,14 +132,7 @@ class LegSocket:
         Raises:
             OSError: the connection broke.
         """
-        if self._layer is not None:
-            count = self._layer.receive(limit)
-        elif self._unread:
-            count = len(self._unread)
-            RECEIVE_VIEW[:count] = self._unread
-            self._unread = b""
-        else:
-            count = self.receive_raw(limit)
+        count = self.receive_raw(limit) if self._layer is None else self._layer.receive(limit)
         if count:
             self.received += count
         return count
@@ -147,6 +143,13 @@ class LegSocket:
         Raises:
             OSError: the connection broke.
         """
+        if self._unread:
+            count = min(len(self._unread), limit)
+            RECEIVE_VIEW[:count] = self._unread[:count]
+            self._unread = self._unread[count:]
+            if self._unread and self.reading:
+                self.read_again()
+            return count
         try:
             return self.sock.recv_into(_RECEIVE_BUFFER, limit)
         except (BlockingIOError, InterruptedError):

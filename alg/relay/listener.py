@@ -1,4 +1,7 @@
-"""`Listener`: where the clients of one route arrive, and where they are to be led: it knows the upstream's addresses."""
+"""`Listener`: where the clients of one route arrive, and where they are to be led: it knows the upstream's addresses.
+
+`Arrival` stands in its place for a client that named its destination itself.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from dataclasses import replace
 
 from alg.core.addresses import Address, is_this_host, parse_address
 from alg.core.errors import ConfigError, ProtocolError
-from alg.core.model import Endpoint, Side
+from alg.core.model import Endpoint, PortRange, Side, Transport
 from alg.core.policy import TargetRules
 from alg.relay import sockets
 from alg.relay.records import record
 from alg.relay.services import Services
 from alg.relay.shared import SharedListener, SharedListeners
 from alg.relay.tls_settings import RouteTls
-from alg.settings import Route
+from alg.settings import Route, Upstream, Way
 
 _ACCEPTS = 32
 """Clients accepted in one go, before the loop turns to the others."""
@@ -24,6 +27,8 @@ _ACCEPTS = 32
 
 class Listener:
     """The public listener of one route."""
+
+    awaited: tuple[Address, ...] = ()
 
     def __init__(
         self,
@@ -41,9 +46,8 @@ class Listener:
         self.is_opaque = route.is_opaque
         self._services = services
         self._on_accepted = on_accepted
-        wants_tls = route.implicit_tls or not route.is_opaque
-        self.tls = RouteTls(route) if wants_tls else None
-        self.sock = sockets.listen(route.listen)
+        self.tls = _tls(route)
+        self.sock = self._open(route.listen)
         self.local = sockets.endpoint_of(self.sock.getsockname())
         self._targets: dict[int, Sequence[Endpoint]] = {}
         self._resolved_at = 0.0
@@ -52,6 +56,31 @@ class Listener:
         client = replace(route.targets[Side.CLIENT], loopback=is_this_host(route.listen.address))
         self.targets: dict[Side, TargetRules] = {Side.CLIENT: client, Side.SERVER: route.targets[Side.SERVER]}
         self.shared = SharedListeners(services, route, self.tls, self.targets, on_accepted)
+        self._treated: dict[PortRange | None, tuple[RouteTls | None, SharedListeners]] = {None: (self.tls, self.shared)}
+        for rule in route.rules:
+            treated = route.treated_by(rule)
+            tls = _tls(treated)
+            self._treated[rule.ports] = tls, SharedListeners(services, treated, tls, self.targets, on_accepted)
+
+    def toward(
+        self, upstream: Upstream, targets: Sequence[Endpoint], local: Endpoint, transport: Transport = Transport.TCP
+    ) -> Arrival:
+        """Where the session of a client begins that wants to go there; `targets` are what was judged."""
+        rule = self.route.rule_for(upstream.port, transport)
+        route = replace(self.route.treated_by(rule), upstream=upstream)
+        if rule is None and transport is Transport.UDP:
+            route = replace(route, plugin=self._services.registry.find("udp"), config=None)
+        on_loopback = any(is_this_host(target.address) for target in targets)  # as the route allows by name
+        server = replace(self.targets[Side.SERVER], loopback=on_loopback)
+        rules = {**self.targets, Side.SERVER: server}
+        return Arrival(route, local, targets, rules, *self._treated[rule.ports if rule else None])
+
+    def awaiting(self, sources: tuple[Address, ...], local: Endpoint) -> Arrival:
+        """Where the session of a client begins that waits for one of them to come."""
+        return Arrival(self.route, local, (), self.targets, self.tls, self.shared, awaited=sources)
+
+    def _open(self, endpoint: Endpoint) -> socket.socket:
+        return sockets.listen(endpoint, transparent=self.route.way is Way.TRANSPARENT)
 
     async def resolve(self) -> None:
         """Look up the upstream.
@@ -140,7 +169,7 @@ class Listener:
     @property
     def name(self) -> str:
         """The protocol of the route."""
-        return self.route.plugin.name
+        return self.route.name
 
     def close(self) -> None:
         """Stop accepting."""
@@ -149,4 +178,47 @@ class Listener:
         if self.sock.fileno() >= 0:
             self._services.watcher.forget(self.sock.fileno())
             self.sock.close()
-        self.shared.close()
+        for _, shared in self._treated.values():
+            shared.close()
+
+
+def _tls(route: Route) -> RouteTls | None:
+    wants_tls = route.plugin.transport is Transport.TCP and (route.implicit_tls or not route.is_opaque)
+    return RouteTls(route) if wants_tls else None
+
+
+class Arrival:
+    """What a session whose client named its destination needs to know of where it came in; as `Listener`."""
+
+    __slots__ = ("_targets", "awaited", "is_opaque", "local", "route", "shared", "targets", "tls")
+
+    def __init__(
+        self,
+        route: Route,
+        local: Endpoint,
+        endpoints: Sequence[Endpoint],
+        targets: dict[Side, TargetRules],
+        tls: RouteTls | None,
+        shared: SharedListeners,
+        *,
+        awaited: tuple[Address, ...] = (),
+    ) -> None:
+        """`local` is what the client believes to speak to, as far as it matters to it; `endpoints` are where it leads, or
+        one of `awaited` will come."""
+        self.route = route
+        self.is_opaque = route.is_opaque
+        self.local = local
+        self._targets = endpoints
+        self.awaited = awaited
+        self.targets = targets
+        self.tls = tls
+        self.shared = shared
+
+    @property
+    def name(self) -> str:
+        """The protocol of the route."""
+        return self.route.plugin.name
+
+    def upstream_for(self, client: Address) -> Sequence[Endpoint]:  # noqa: ARG002 - as `Listener`
+        """Where to connect."""
+        return self._targets

@@ -16,7 +16,7 @@ from alg.relay.timeouts import Timeouts
 from alg.relay.tls import TlsEngine
 
 if TYPE_CHECKING:
-    from alg.relay.dialer import Dial
+    from alg.relay.dialer import Attempt
     from alg.relay.flow import RelayedFlow
     from alg.relay.services import Services
     from alg.settings import Route
@@ -64,6 +64,10 @@ class LeaseOwner(FlowOwner, Protocol):
     route: Route
     legs: dict[Side, Leg]
     core: Session
+    asks: bool
+    """Whether the client asks us for each connection (SOCKS, CONNECT)."""
+    foreign: frozenset[Side]
+    """The sides on which our end of the legs has another host's address: what goes there comes through us."""
 
     def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
         """Write a record of the session."""
@@ -71,10 +75,10 @@ class LeaseOwner(FlowOwner, Protocol):
     def local_address(self, side: Side, target: Endpoint) -> Address | None:
         """Where a related flow on that side is dialled from."""
 
-    def add_dial(self, dial: Dial, *, on_cancel: Callable[[], None]) -> None:
+    def add_dial(self, dial: Attempt, *, on_cancel: Callable[[], None]) -> None:
         """Something is being connected; the session lives as long."""
 
-    def dial_done(self, dial: Dial) -> None:
+    def dial_done(self, dial: Attempt) -> None:
         """It is decided."""
 
     def add_flow(self, flow: RelayedFlow) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, replace
 
-from alg.core.errors import AlgError
+from alg.core.errors import AlgError, ConnectError
 from alg.core.events import RelatedEnded
 from alg.core.flow import FlowMachine
 from alg.core.machines import make_machine
@@ -15,18 +15,19 @@ from alg.core.model import Accept, Connect, Endpoint, Leg, Outcome, Side
 from alg.core.plugin import Field
 from alg.core.session import Lease
 from alg.relay import sockets
-from alg.relay.dialer import Dial
+from alg.relay.dialer import Attempt
 from alg.relay.flow import RelayedFlow
-from alg.relay.leg import LegSocket
 from alg.relay.owner import LeaseOwner
+from alg.relay.reach import reach
 from alg.relay.records import wanted
+from alg.relay.visitor import Visitor
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
     """One leg, before there is a flow."""
 
-    sock: socket.socket
+    visitor: Visitor
     leg: Leg
 
 
@@ -41,19 +42,19 @@ class RelatedFlow:
         self._lease = lease
         self._asker = asker
         self._ends: dict[Side, _End] = {}
-        self._dial: Dial | None = None
+        self._dial: Attempt | None = None
         self._name = ""
         self._over = False
         self._began = session.services.loop.time()
 
     # The legs.
 
-    def arrive(self, side: Side, sock: socket.socket, peer: Endpoint, at: Endpoint) -> None:
+    def arrive(self, side: Side, visitor: Visitor, at: Endpoint) -> None:
         """That side's leg was accepted."""
         if self._over:
-            sockets.reset(sock)
+            visitor.cut_off(ConnectError("its other leg is gone", reason="no_leg"))
             return
-        self._ends[side] = _End(sock, Leg(at, peer))
+        self._ends[side] = _End(visitor, Leg(at, visitor.peer))
         self._advance()
 
     def dial(self) -> None:
@@ -72,21 +73,23 @@ class RelatedFlow:
 
     def _connect(self, side: Side, target: Endpoint) -> None:
         session, services = self._session, self._session.services
-        self._dial = Dial(
-            services.loop,
-            services.watcher,
-            services.gate,
+        # What stands before the servers does not stand before the clients.
+        route = session.route if side is Side.SERVER else replace(session.route, via=None)
+        self._dial = reach(
+            services,
+            route,
             [target],
             source=lambda target: session.local_address(side, target),
-            timeouts=services.connect_timeouts,
             on_connected=lambda sock, target: self._connected(side, sock, target),
             on_failed=self._failed,
+            transparent=side in session.foreign,
         )
         session.add_dial(self._dial, on_cancel=self.give_up)
 
     def _connected(self, side: Side, sock: socket.socket, target: Endpoint) -> None:
         dial, self._dial = self._dial, None
-        self._ends[side] = _End(sock, Leg(sockets.endpoint_of(sock.getsockname()), target))
+        local = sockets.endpoint_of(sock.getsockname())
+        self._ends[side] = _End(Visitor(self._session.services, sock, target, local), Leg(local, target))
         if side is Side.SERVER:
             client = self._ends.get(Side.CLIENT)
             self._session.introduce(sock, client.leg if client else None)
@@ -98,18 +101,17 @@ class RelatedFlow:
         who = ", ".join(f"{end.leg.peer} -> {end.leg.local}" for end in self._ends.values())
         self._session.write(error.reason, f"{who}: {error}" if who else str(error), {"lease": self._lease.number})
         dial, self._dial = self._dial, None
-        self.give_up()
+        self.give_up(error)
         if dial:
             self._session.dial_done(dial)
 
-    def give_up(self) -> None:
-        """There will be no flow: cut off what legs there are."""
+    def give_up(self, error: AlgError | None = None) -> None:
+        """There will be no flow: cut off what legs there are, and say why where one was asked for."""
         if self._over:
             return
         self._over = True
         for end in self._ends.values():
-            self._session.services.watcher.forget(end.sock.fileno())
-            sockets.reset(end.sock)
+            end.visitor.cut_off(error or ConnectError("its session has ended", reason="session_over"))
         self._session.services.budget.give_related()
         self._asker.tell(RelatedEnded(self._lease.number, None))
 
@@ -129,10 +131,11 @@ class RelatedFlow:
             first, last = (self._ends[side].leg.peer for side in self._order)
             fields: dict[str, Field] = {"lease": self._lease.number, "peer": first, "target": last}
             session.write("flow_open", self._name, fields)
+        self._ends[Side.CLIENT].visitor.grant(self._ends[Side.SERVER].leg.local)
         flow = RelayedFlow(
             services.loop,
             services.pipes,
-            {side: LegSocket(services.loop, services.watcher, self._ends[side].sock) for side in Side},
+            {side: self._ends[side].visitor.leg() for side in Side},
             machine=machine,
             owner=session,
             on_closed=self._closed,

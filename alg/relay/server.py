@@ -9,15 +9,22 @@ import asyncio
 import socket
 from collections.abc import Sequence
 
+from alg.core.addresses import Address
 from alg.core.errors import AlgError, BindError, ConfigError
 from alg.core.machines import make_plugin
-from alg.core.model import Endpoint
+from alg.core.model import Endpoint, Transport
+from alg.core.plugin import Plugin
 from alg.registry import Registry
+from alg.relay.datagram_listener import DatagramListener
+from alg.relay.datagrams import DatagramSessions
+from alg.relay.doorman import Doorman, needs_doorman
+from alg.relay.entrance import Entrance
 from alg.relay.listener import Listener
 from alg.relay.records import record
 from alg.relay.services import Services
-from alg.relay.session import RelayedSession, refuse
+from alg.relay.session import RelayedSession
 from alg.relay.shared import SharedListener
+from alg.relay.visitor import Visitor
 from alg.settings import Limits, Route, Times
 
 _LOOKS = 8
@@ -42,6 +49,15 @@ class Relay:
         self.listeners: list[Listener] = []
         self.sessions: set[RelayedSession] = set()
         self._numbers = 0
+        self.datagrams = DatagramSessions(self.services, self._next_number)
+        self._doorman = Doorman(
+            self.services,
+            self.sessions,
+            self.datagrams,
+            begin=self._begin_arrived,
+            refused=self._record_refusal,
+            leave=self._leave,
+        )
         self._idle = asyncio.Event()
         self._idle.set()
         self._look: asyncio.TimerHandle | None = None
@@ -75,6 +91,8 @@ class Relay:
 
     def _listen(self, route: Route) -> Listener:
         try:
+            if route.plugin.transport is Transport.UDP:
+                return DatagramListener(self.services, route, self.datagrams)
             return Listener(self.services, route, self._admit)
         except OSError as error:
             raise BindError(f"route {route}: cannot listen at {route.listen}: {error.strerror}") from None
@@ -86,24 +104,47 @@ class Relay:
 
     # Sessions.
 
+    def _next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
     def _admit(self, listener: Listener | SharedListener, sock: socket.socket, peer: Endpoint) -> None:
-        """Begin a session for an accepted client, if the budget has room for it."""
+        """An accepted client: begin its session, if the budget has room for it, or hear what it wants first."""
         route, plugin = listener.route, None
+        visitor = Visitor(self.services, sock, peer, listener.local)
         try:
             if not listener.is_opaque:
                 plugin = make_plugin(route.plugin, route.config)
-            share = self.services.budget.admit(peer.address, related_flows=route.plugin.related_flows)
+            share = self.services.budget.admit(peer.address, related_flows=route.related_flows)
         except AlgError as error:
-            refuse(sock, plugin, error)
             self._record_refusal(listener, peer, error)
+            visitor.refuse(error, plugin)
             return
-        self._numbers += 1
-        session = RelayedSession(self.services, listener, self._numbers, sock, peer, plugin, self._session_closed)
+        self._idle.clear()
+        if isinstance(listener, Listener) and needs_doorman(route):
+            self._doorman.receive(listener, sock, peer, share)
+        else:
+            self._begin(listener, visitor, plugin, share)
+
+    def _begin_arrived(self, arrival: Entrance, visitor: Visitor, share: int) -> None:
+        """Begin the session of a client that has said all that it had to say before."""
+        plugin = None
+        try:
+            if not arrival.is_opaque:
+                plugin = make_plugin(arrival.route.plugin, arrival.route.config)
+        except AlgError as error:
+            self._leave(visitor.peer.address, share)
+            self._record_refusal(arrival, visitor.peer, error)
+            visitor.refuse(error)
+            return
+        self._begin(arrival, visitor, plugin, share)
+
+    def _begin(self, entrance: Entrance, visitor: Visitor, plugin: Plugin[object] | None, share: int) -> None:
+        session = RelayedSession(self.services, entrance, self._next_number(), visitor, plugin, self._session_closed)
         session.share = share
         self.sessions.add(session)
-        self._idle.clear()
 
-    def _record_refusal(self, listener: Listener | SharedListener, peer: Endpoint, error: AlgError) -> None:
+    def _record_refusal(self, listener: Entrance, peer: Endpoint, error: AlgError) -> None:
         """A flood of clients must not become a flood of records: one a second, with the count of the others."""
         self._refusals += 1
         now = self.services.loop.time()
@@ -120,8 +161,12 @@ class Relay:
         """A session is over."""
         self.sessions.discard(session)
         self._seen.pop(session, None)
-        self.services.budget.leave(session.peer.address, session.share)
-        if not self.sessions:
+        self._leave(session.peer.address, session.share)
+
+    def _leave(self, client: Address, share: int) -> None:
+        """Give back what a client had of the budget."""
+        self.services.budget.leave(client, share)
+        if not self.services.budget.sessions:
             self._idle.set()
 
     def _look_for_idle(self) -> None:
@@ -142,6 +187,8 @@ class Relay:
         """Stop accepting, and give the sessions that time to finish; return whether all did."""
         for listener in self.listeners:
             listener.close()
+        self._doorman.close()
+        self.datagrams.drain()
         try:
             await asyncio.wait_for(self.wait_idle(), seconds)
         except TimeoutError:
@@ -149,13 +196,16 @@ class Relay:
         return True
 
     async def wait_idle(self) -> None:
-        """Return when there is no session."""
+        """Return when there is no session, and nobody who wants one."""
         await self._idle.wait()
+        await self.datagrams.wait_idle()
 
     def close(self) -> None:
         """End everything now. Sessions get the time for a last word: wait for them, and close again."""
         for listener in self.listeners:
             listener.close()
+        self._doorman.close()
+        self.datagrams.close()
         if self._look:
             self._look.cancel()
         error = AlgError("the gateway stops", reason="stopped")

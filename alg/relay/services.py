@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from alg.core.machines import make_plugin
-from alg.core.plugin import StreamPlugin
+from alg.core.plugin import Plugin
 from alg.core.policy import Gate
 from alg.dynamic_ports import DynamicPorts
 from alg.own_address import is_own_address
 from alg.registry import Registry
 from alg.relay.budget import Budget, raise_descriptor_limit
+from alg.relay.claims import Claims
 from alg.relay.pipes import PipePool
 from alg.relay.poller import make_watcher
 from alg.relay.timeouts import Timeouts
@@ -29,6 +30,7 @@ class Services:
         self.limits = limits
         self.gate = Gate(limits.leases, is_own_address=is_own_address)
         self.ports = DynamicPorts(self.gate)
+        self.claims = Claims()
         self.budget = Budget(limits, raise_descriptor_limit())
         self.pipes = PipePool(available=splice, limit=self.budget.pipes)
         self._timeouts: dict[float, Timeouts] = {}
@@ -40,7 +42,7 @@ class Services:
             self._timeouts[seconds] = Timeouts(self.loop, seconds)
         return self._timeouts[seconds]
 
-    def make_plugin(self, name: str, route: Route) -> StreamPlugin[object]:
+    def make_plugin(self, name: str, route: Route) -> Plugin[object]:
         """An instance of the plugin that a related flow asks for by name.
 
         Raises:

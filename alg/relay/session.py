@@ -12,27 +12,30 @@ from dataclasses import replace
 from alg.core.addresses import Address, is_this_host, name_of
 from alg.core.commands import ConnectUpstream, OpenBinding, Record
 from alg.core.errors import AlgError, BindError, ConnectError, TlsError
-from alg.core.events import CommandFailed, Event, UpstreamConnected
+from alg.core.events import BindingOpened, CommandFailed, Event, UpstreamConnected
 from alg.core.machines import make_machine
 from alg.core.model import Endpoint, Leg, Side
-from alg.core.plugin import Field, StreamPlugin, refusal_words
+from alg.core.plugin import Field, Plugin
 from alg.core.proxy_protocol import format_header
 from alg.core.session import Session
 from alg.relay import sockets
 from alg.relay.choice import Choice
-from alg.relay.dialer import Dial
+from alg.relay.dialer import Attempt, Dial
+from alg.relay.entrance import Entrance
 from alg.relay.flow import RelayedFlow
+from alg.relay.incoming import Incoming
 from alg.relay.leases import Leases
 from alg.relay.leg import LegSocket
-from alg.relay.listener import Listener
 from alg.relay.no_leg import NoLeg
+from alg.relay.reach import reach
 from alg.relay.records import wanted
 from alg.relay.services import Services
 from alg.relay.session_records import SessionRecords
-from alg.relay.shared import SharedListener
 from alg.relay.timeouts import Timeouts
 from alg.relay.tls import TlsEngine
 from alg.relay.tls_settings import SessionTls
+from alg.relay.visitor import Visitor
+from alg.settings import Route, Way
 
 
 def _nothing() -> None:
@@ -44,7 +47,6 @@ class RelayedSession:
 
     __slots__ = (
         "_choice",
-        "_client_socket",
         "_closed",
         "_dials",
         "_leases",
@@ -57,14 +59,18 @@ class RelayedSession:
         "_tls",
         "_upstream",
         "_upstream_host",
+        "_visitor",
+        "asks",
         "began",
         "core",
         "flows",
+        "foreign",
         "legs",
         "master",
         "number",
         "peer",
         "route",
+        "server",
         "services",
         "share",
     )
@@ -72,21 +78,20 @@ class RelayedSession:
     def __init__(
         self,
         services: Services,
-        listener: Listener | SharedListener,
+        listener: Entrance,
         number: int,
-        sock: socket.socket,
-        peer: Endpoint,
-        plugin: StreamPlugin[object] | None,
+        visitor: Visitor,
+        plugin: Plugin[object] | None,
         on_closed: Callable[[RelayedSession], None],
     ) -> None:
-        """`sock` is the client's socket, `plugin` treats the master flow (None: it is opaque)."""
+        """`visitor` is the client, `plugin` treats the master flow (None: it is opaque)."""
         self.services = services
         self._on_closed = on_closed
         self.route = listener.route
         self.number = number
         self._shared = listener.shared
+        self.peer = peer = visitor.peer
         self.core = Session(number, peer.address, services.gate, listener.targets, listener.shared.leases)
-        self.peer = peer
         self.share = 0
         """What was taken from the budget."""
         self.began = services.loop.time()
@@ -94,64 +99,82 @@ class RelayedSession:
         self.legs: dict[Side, Leg] = {}
         self.master: RelayedFlow | None = None
         self.flows: set[RelayedFlow] = set()
-        self._client_socket: socket.socket | None = sock
-        """The client's socket until the upstream is connected."""
+        self._visitor: Visitor | None = visitor
+        """The client until the upstream is connected."""
+        self.asks = self.route.way in (Way.SOCKS, Way.CONNECT)
+        self.foreign = _foreign_sides(self.route)
         self._closed = False
         self._over = False
         """Whether the master flow has ended."""
         self._leases = Leases(self)
         self._records = SessionRecords(self.route.plugin.name, number, services.limits.records_per_session)
-        self._dials: dict[Dial, Callable[[], None]] = {}
+        self._dials: dict[Attempt, Callable[[], None]] = {}
         """What is being connected, and what to do if that is given up."""
         self._plugin = plugin
         self._tls = SessionTls(listener.tls) if listener.tls else None
         self._choice: Choice | None = None
         """The server that the client chose, while it is being connected to."""
-        self._upstream: Dial | None = None
+        self._upstream: Attempt | None = None
         self._upstream_host = ""
+        self.server: Endpoint | None = None
+        """The upstream, once it is connected."""
+        if listener.awaited:
+            self._set_client_leg(visitor)
+            self._upstream = Incoming(
+                self,
+                visitor,
+                listener.awaited,
+                on_connected=self._upstream_connected,
+                on_failed=self._upstream_failed,
+            )
+            self.add_dial(self._upstream, on_cancel=_nothing)
+            return
         if self.route.upstream is None:
             services.loop.call_soon(self._begin_without_upstream)
             return
         self._upstream_host = self.route.upstream.host
-        self._upstream = Dial(
-            services.loop,
-            services.watcher,
-            services.gate,
+        self._upstream = reach(
+            services,
+            self.route,
             listener.upstream_for(peer.address),
             source=self._upstream_source,
-            timeouts=services.connect_timeouts,
             on_connected=self._upstream_connected,
             on_failed=self._upstream_failed,
+            transparent=Side.SERVER in self.foreign,
         )
         self.add_dial(self._upstream, on_cancel=_nothing)
 
     def _upstream_source(self, target: Endpoint) -> Address | None:
-        bind = self.route.realms[Side.SERVER].bind
+        bind = self.peer.address if Side.SERVER in self.foreign else self.route.realms[Side.SERVER].bind
         return bind if bind is not None and bind.version == target.address.version else None
 
     # The master flow.
 
     def _upstream_connected(self, server: socket.socket, target: Endpoint) -> None:
-        assert self._client_socket is not None
+        visitor = self._visitor
+        assert visitor is not None
+        self.server = target
         if self._tls is not None or self.route.proxy_protocol is not None:  # else nobody asks for the legs
-            self._set_client_leg(self._client_socket)
+            self._set_client_leg(visitor)
             self.legs[Side.SERVER] = self._server_leg(server, target)
         self.introduce(server, None)
+        if self.asks:
+            visitor.grant(sockets.endpoint_of(server.getsockname()))
         self._begin(LegSocket(self.services.loop, self.services.watcher, server), target, self.route.implicit_tls)
 
     def _begin_without_upstream(self) -> None:
         """The client will say where it wants to go."""
-        if self._client_socket is None:  # the relay stops
+        if self._visitor is None:  # the relay stops
             return
         assert self._plugin is not None, "a route without an upstream has a plugin that chooses one"
-        self._set_client_leg(self._client_socket)
+        self._set_client_leg(self._visitor)
         implicit = tuple(side for side in self.route.implicit_tls if side is Side.CLIENT)
         self._begin(NoLeg(self.services.loop, self.services.watcher), self._local, implicit)
 
     def _begin(self, server: LegSocket, at: Endpoint, covered: tuple[Side, ...]) -> None:
         """The master flow, between the client and that leg; `at` is for the record."""
-        client, machine = self._client_socket, None
-        assert client is not None
+        visitor, machine = self._visitor, None
+        assert visitor is not None
         if self._plugin is not None:
             try:
                 machine = make_machine(self._plugin, self.core, self.legs)
@@ -159,14 +182,13 @@ class RelayedSession:
                 server.close()
                 self._upstream_failed(error)
                 return
-        self._plugin = self._client_socket = None
+        self._plugin = self._visitor = None
         if wanted("session_open"):
             self.write("session_open", f"{self.peer} -> {at}")
-        loop, watcher = self.services.loop, self.services.watcher
         self.master = RelayedFlow(
-            loop,
+            self.services.loop,
             self.services.pipes,
-            {Side.CLIENT: LegSocket(loop, watcher, client), Side.SERVER: server},
+            {Side.CLIENT: visitor.leg(), Side.SERVER: server},
             machine=machine,
             owner=self,
             on_closed=self._master_closed,
@@ -175,9 +197,9 @@ class RelayedSession:
         self.add_flow(self.master)
         self._upstream_decided()
 
-    def _set_client_leg(self, client: socket.socket) -> None:
+    def _set_client_leg(self, visitor: Visitor) -> None:
         if self._local.address.is_unspecified:
-            self._local = sockets.endpoint_of(client.getsockname())
+            self._local = sockets.endpoint_of(visitor.sock.getsockname())
         self.legs[Side.CLIENT] = Leg(self._local, self.peer, tls_policy=self.route.tls_policy(Side.CLIENT))
 
     def _server_leg(self, server: socket.socket, target: Endpoint) -> Leg:
@@ -207,9 +229,9 @@ class RelayedSession:
 
     def _refuse(self, error: AlgError) -> None:
         """Tell the client in its protocol that its session cannot begin, and hang up."""
-        client, self._client_socket = self._client_socket, None
-        if client is not None:
-            refuse(client, self._plugin, error)
+        visitor, self._visitor = self._visitor, None
+        if visitor is not None:
+            visitor.refuse(error, self._plugin)
 
     # What flows ask for (`FlowOwner`).
 
@@ -218,6 +240,8 @@ class RelayedSession:
         if self._over:
             return CommandFailed(command.number, BindError("the session has ended", reason="session_over"))
         if command.expectation.shared:
+            if self.asks or self.foreign:  # the client reaches the target through us, under the same rules
+                return BindingOpened(command.number, {Side.CLIENT: command.expectation.targets[0]})
             return self._shared.open(command, self.legs[Side.CLIENT])
         if len(self.flows) + len(self._dials) > self.services.limits.flows_per_session:  # the master is one of them
             error = BindError(f"{len(self.flows) - 1} related flows are open, the limit", reason="too_many_flows")
@@ -328,11 +352,11 @@ class RelayedSession:
 
     # Related flows.
 
-    def add_dial(self, dial: Dial, *, on_cancel: Callable[[], None]) -> None:
+    def add_dial(self, dial: Attempt, *, on_cancel: Callable[[], None]) -> None:
         """Something is being connected; the session lives as long."""
         self._dials[dial] = on_cancel
 
-    def dial_done(self, dial: Dial) -> None:
+    def dial_done(self, dial: Attempt) -> None:
         """It is decided."""
         self._dials.pop(dial, None)
         self._close_if_over()
@@ -352,12 +376,19 @@ class RelayedSession:
         self._records.write_close("flow_close", name, flow, self.services.loop.time() - began)
         self._remove_flow(flow)
 
+    def comes_from(self, endpoint: Endpoint) -> bool:
+        """Whether that is the local end of a connection that this session dials, or dialled for its master flow."""
+        if any(isinstance(dial, Dial) and dial.comes_from(endpoint) for dial in self._dials):
+            return True
+        server = self.master.legs[Side.SERVER] if self.master else None
+        return server is not None and not server.closed and sockets.endpoint_of(server.sock.getsockname()) == endpoint
+
     # The end.
 
     @property
     def traffic(self) -> int:
         """Bytes received so far by all flows that are open."""
-        return sum(flow.traffic for flow in self.flows)
+        return sum(flow.traffic for flow in self.flows) + self._leases.traffic
 
     def end(self, error: AlgError) -> None:
         """End the session from outside: idle, or the relay stops."""
@@ -368,7 +399,7 @@ class RelayedSession:
         self._close_if_over()
 
     def _close_if_over(self) -> None:
-        if self.flows or self._dials or self._closed or self._client_socket is not None:
+        if self.flows or self._dials or self._closed or self._visitor is not None:
             return
         self._closed = True
         self._records.close()
@@ -380,12 +411,8 @@ class RelayedSession:
         self._on_closed(self)
 
 
-def refuse(client: socket.socket, plugin: StreamPlugin[object] | None, error: AlgError) -> None:
-    """Tell a client that it cannot be served, as far as its socket takes it at once, and close."""
-    try:
-        if plugin is not None and (words := refusal_words(plugin, error)):
-            client.send(words)
-    except OSError:
-        pass
-    finally:
-        client.close()
+def _foreign_sides(route: Route) -> frozenset[Side]:
+    """Where our end of a leg has the address of whom we stand for."""
+    if route.way is not Way.TRANSPARENT:
+        return frozenset()
+    return frozenset(Side) if route.keep_client_address else frozenset({Side.CLIENT})

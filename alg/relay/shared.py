@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 from alg.core.addresses import Address, is_this_host
 from alg.core.commands import OpenBinding
@@ -95,6 +96,8 @@ class SharedListeners:
 class SharedListener:
     """One of them; to sessions it is what `Listener` is."""
 
+    awaited: ClassVar[tuple[Address, ...]] = ()
+
     __slots__ = (
         "_deadline",
         "_listener",
@@ -166,7 +169,6 @@ class SharedListener:
             fields = {"peer": peer, "listener": self.local}
             record(error.reason, f"at {self.local}: {error}", protocol=self.name, fields=fields)
             return
-        sock.setblocking(False)
         self.shared.accepted(self, sock, peer)
 
     def _trouble(self, message: str) -> None:

@@ -14,6 +14,10 @@ from alg.core.model import Endpoint
 
 # <linux/in.h>: choose the port at connect, where the whole 4-tuple counts, and not at bind. Absent from `socket`.
 _IP_BIND_ADDRESS_NO_PORT = 24
+# <linux/in.h>, <linux/in6.h>: bind to, and accept for, addresses that are not ours. Absent from `socket`.
+_TRANSPARENT = {4: (socket.IPPROTO_IP, 19), 6: (socket.IPPROTO_IPV6, 75)}
+# <linux/netfilter_ipv4.h>, <linux/netfilter_ipv6/ip6_tables.h>: where a connection was meant to go before REDIRECT.
+_ORIGINAL_DESTINATION = {4: (socket.IPPROTO_IP, 80, 16), 6: (socket.IPPROTO_IPV6, 80, 28)}
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 BACKLOG = 1024
 
@@ -32,14 +36,18 @@ def _stream_socket(address: Address) -> socket.socket:
     return sock
 
 
-def listen(endpoint: Endpoint, *, backlog: int = BACKLOG) -> socket.socket:
+def listen(endpoint: Endpoint, *, backlog: int = BACKLOG, transparent: bool = False) -> socket.socket:
     """Listen at that endpoint, exclusively: SO_REUSEADDR gets over TIME_WAIT, SO_REUSEPORT stays off.
 
+    With `transparent` the address may be another host's: what the kernel has come through us for it is accepted.
+
     Raises:
-        OSError: the port is taken, the address is not ours, or permission is missing.
+        OSError: the port is taken, the address is not ours, or permission is missing (CAP_NET_ADMIN for `transparent`).
     """
     sock = _stream_socket(endpoint.address)
     try:
+        if transparent:
+            _make_transparent(sock, endpoint.address)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if endpoint.address.version == 6:
@@ -52,14 +60,50 @@ def listen(endpoint: Endpoint, *, backlog: int = BACKLOG) -> socket.socket:
     return sock
 
 
-def dial(target: Endpoint, source: Address | None) -> socket.socket:
+def _make_transparent(sock: socket.socket, address: Address) -> None:
+    level, option = _TRANSPARENT[address.version]
+    sock.setsockopt(level, option, 1)
+
+
+def original_destination(sock: socket.socket) -> Endpoint:
+    """Where the peer of an intercepted connection wanted to go.
+
+    After REDIRECT the connection tracking knows it; with TPROXY it is the local end of the socket itself.
+    """
+    local = endpoint_of(sock.getsockname())
+    level, option, size = _ORIGINAL_DESTINATION[local.address.version]
+    try:
+        found = sock.getsockopt(level, option, size)
+    except OSError:
+        return local
+    raw = found[4:8] if local.address.version == 4 else found[8:24]  # struct sockaddr_in, sockaddr_in6
+    return Endpoint(ip_address(raw), int.from_bytes(found[2:4]))
+
+
+def source_toward(target: Address) -> Address | None:
+    """The address of ours from which the kernel would speak to that one; None if it knows no way."""
+    with socket.socket(_family(target), socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.connect((str(target), 9))  # no datagram leaves
+        except OSError:
+            return None
+        return endpoint_of(probe.getsockname()).address
+
+
+def dial(target: Endpoint, source: Address | None, *, transparent: bool = False) -> socket.socket:
     """Begin to connect, from a given local address if one is named; the socket is writable once that is decided.
+
+    With `transparent` the source may be another host's address.
 
     Raises:
         OSError: it failed at once (no route, no descriptor, the source is not ours).
     """
     sock = _stream_socket(target.address)
     try:
+        if transparent and source is not None:
+            _make_transparent(sock, source)
+            # Its host may announce this very port next, and we must listen there, even while this one is in TIME_WAIT.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if source is not None:
             with contextlib.suppress(OSError):  # elsewhere than on Linux the port is chosen at bind
                 sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)

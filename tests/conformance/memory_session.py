@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from alg.core.errors import AlgError, ConnectError, PolicyError
 from alg.core.model import Connect, Endpoint, Expectation, Outcome, Side
-from alg.core.plugin import StreamPlugin
+from alg.core.plugin import Plugin
 from alg.registry import Registry
 from alg.testing import Playbook
 from tests.conformance.memory_network import MemoryPeer, MemoryTarget, Opaque
@@ -177,7 +177,7 @@ class MemorySession:
         target.came.append(peer)
         return peer
 
-    def _plugin(self, expectation: Expectation) -> type[StreamPlugin[object]]:
+    def _plugin(self, expectation: Expectation) -> type[Plugin[object]]:
         return Opaque if expectation.plugin is None else Registry().find(expectation.plugin)
 
     def _over(self, number: int, outcome: Outcome) -> None:

@@ -83,7 +83,7 @@ def test_keep_all_data() -> None:
         ({"alg_plugins": ["65536=ftp"]}, "is not PORT=PLUGIN"),
         (
             {"alg_plugins": ["21=sip"]},
-            "there is no plugin 'sip'; installed are ftp, ftps, http, https, tcp, tls, ws, wss",
+            "there is no plugin 'sip'; installed are ftp, ftps, http, https, tcp, tftp, tls, udp, ws, wss",
         ),
         ({"alg_plugins": ["21=no.such:Plugin"]}, "no.such"),
         ({"alg_policy": "guess"}, "alg_policy: 'guess' is none of auto, rewrite, observe"),

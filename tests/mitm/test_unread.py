@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from alg.core.plugin import Plugin
 from alg.mitm.alarm import Alarm
 from alg.mitm.compat import commands
 from alg.mitm.settings import well_known_ports
@@ -78,7 +79,7 @@ class OneMore(Registry):
         """One more."""
         return [*super().names(), SharingPlugin.name]
 
-    def find(self, name: str) -> type[StreamPlugin[object]]:
+    def find(self, name: str) -> type[Plugin[object]]:
         """It, or what is installed."""
         return SharingPlugin if name == SharingPlugin.name else super().find(name)
 

@@ -7,31 +7,35 @@ noticed.
 
 from __future__ import annotations
 
-import os
 import queue
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 
 from tests.mutants.boundary import BOUNDARY_MUTANTS
+from tests.mutants.child import CHILDREN, in_child
 from tests.mutants.codecs import CODEC_MUTANTS
 from tests.mutants.conformance import CONFORMANCE_MUTANTS
 from tests.mutants.core import CORE_MUTANTS
+from tests.mutants.doors import DOOR_MUTANTS
 from tests.mutants.ftp import FTP_MUTANTS
 from tests.mutants.ftps import FTPS_MUTANTS
 from tests.mutants.http import HTTP_MUTANTS
 from tests.mutants.http_mapping import HTTP_MAPPING_MUTANTS
 from tests.mutants.mitm import MITM_MUTANTS
+from tests.mutants.nft import NFT_MUTANTS
 from tests.mutants.relay import RELAY_MUTANTS
 from tests.mutants.shared import SHARED_MUTANTS
 from tests.mutants.table import Mutant
 from tests.mutants.tls import TLS_MUTANTS
+from tests.mutants.udp import UDP_MUTANTS
 from tests.mutants.unread import UNREAD_MUTANTS
+from tests.mutants.ways import WAYS_MUTANTS
 from tests.mutants.websocket import WEBSOCKET_MUTANTS
 
 EVERY = (
@@ -46,6 +50,10 @@ EVERY = (
         *CONFORMANCE_MUTANTS,
     ),
     *(*HTTP_MUTANTS, *HTTP_MAPPING_MUTANTS, *WEBSOCKET_MUTANTS, *MITM_MUTANTS, *UNREAD_MUTANTS, *SHARED_MUTANTS),
+    *DOOR_MUTANTS,
+    *WAYS_MUTANTS,
+    *NFT_MUTANTS,
+    *UDP_MUTANTS,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -87,18 +95,17 @@ def apply(mutant: Mutant, root: Path) -> None:
 
 def pytest(root: Path, arguments: tuple[str, ...]) -> tuple[int, str]:
     """Run tests of that tree; return the exit status and the last line."""
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}"}
-    options = ("-q", "-x", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--no-header", "--tb=no")
-    done = subprocess.run(  # noqa: PLW1510 - the status is what we want
-        [sys.executable, "-m", "pytest", *options, *arguments],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
-    return done.returncode, lines[-1] if lines else "no output"
+    with tempfile.TemporaryFile() as output:
+        child = CHILDREN.Process(target=in_child, args=(root, arguments, DupFd(output.fileno())))
+        child.start()
+        child.join(TIMEOUT)
+        if child.exitcode is None:
+            child.kill()
+            child.join()
+            raise TimeoutError(f"its tests took more than {TIMEOUT:g} s")
+        output.seek(0)
+        lines = output.read().decode("utf-8", "replace").strip().splitlines()
+    return child.exitcode, lines[-1] if lines else "no output"
 
 
 class Trees:
@@ -139,7 +146,7 @@ class Trees:
         """What is wrong with a mutant, or nothing."""
         try:
             status, words = self.survives(mutant, mutant.tests)
-        except (ValueError, SyntaxError, subprocess.TimeoutExpired) as error:
+        except (ValueError, SyntaxError, TimeoutError) as error:
             return str(error)
         if status == FAILED:
             return ""

@@ -97,8 +97,8 @@ BOUNDARY_MUTANTS = (
         "no judge of what the server names",
         "T06",
         SESSION,
-        "            if isinstance(plan, Connect):\n",
-        "            if isinstance(plan, Connect) and side is Side.CLIENT:\n",
+        "            if not isinstance(plan, Connect):\n",
+        "            if not isinstance(plan, Connect) or side is Side.SERVER:\n",
         talks("227-foreign-refused", "227-low-port"),
     ),
     Mutant(

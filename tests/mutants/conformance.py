@@ -4,7 +4,7 @@ must not hide them.
 
 from __future__ import annotations
 
-from tests.mutants.table import FLOW, PIPELINE, POLICY, REQUESTS, SESSION, STREAM, Mutant
+from tests.mutants.table import DRIVER, FLOW, PIPELINE, POLICY, REQUESTS, SESSION, STREAM, Mutant
 
 SUITE = "tests/conformance/test_conformance.py"
 HOSTS = ("memory", "relay", "mitmproxy")
@@ -22,7 +22,7 @@ CONFORMANCE_MUTANTS = (
     *everywhere(
         "an exception makes opaque",
         "semantic 7",
-        FLOW,
+        DRIVER,
         '            self._abort(PluginError(f"plugin {self.plugin.name} raised {describe(problem)}"))\n        else:\n',
         "            self._finish(side)\n        else:\n",
         "an-exception-in-from-client-ends-the-session",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.table import FLOW, REQUESTS, SESSION, Mutant
+from tests.mutants.table import DRIVER, FLOW, REQUESTS, SESSION, Mutant
 
 OUTCOMES, TESTING = "alg/core/outcomes.py", "alg/testing.py"
 BARRIERS, TLS = "tests/core/test_semantic_5.py", "tests/core/test_flow_tls.py"
@@ -127,7 +127,7 @@ CORE_MUTANTS = (
     Mutant(
         "a promise wakes twice",
         "semantic 1",
-        FLOW,
+        DRIVER,
         "        while not self._ended and self._may_go_on(side):\n            self._run(side)\n",
         "        while not self._ended and self._may_go_on(side):\n            self._run(side)\n            self._run(side)\n",
         (PROMISES,),
@@ -135,7 +135,7 @@ CORE_MUTANTS = (
     Mutant(
         "promises nest",
         "T80",
-        FLOW,
+        DRIVER,
         "            self._run(side)\n            side = side.other\n",
         "            self._step(side)\n            side = side.other\n",
         (PROMISES, "-k", "nesting"),
@@ -143,7 +143,7 @@ CORE_MUTANTS = (
     Mutant(
         "whoever waits outlives its flow",
         "semantic 7",
-        FLOW,
+        DRIVER,
         "            side = side.other\n        if self._ended:\n",
         "            side = side.other\n        if False:\n",
         (PROMISES, "-k", "in_vain"),
@@ -176,7 +176,7 @@ CORE_MUTANTS = (
     Mutant(
         "words to nobody",
         "semantic 7",
-        REQUESTS,
+        FLOW,
         "if side is Side.SERVER and side not in self.legs and not self._ended:",
         "if False:",
         (UPSTREAMS, "-k", "needs_a_server"),

@@ -6,6 +6,7 @@ from tests.mutants.table import (
     ADDRESSES,
     CONTROL,
     DATA,
+    DRIVER,
     ENDPOINTS,
     FLOW,
     FTP,
@@ -13,7 +14,6 @@ from tests.mutants.table import (
     PIPELINE,
     POLICY,
     PORTS,
-    REQUESTS,
     RULES,
     SESSION,
     TALKS,
@@ -184,7 +184,7 @@ FTP_MUTANTS = (
     Mutant(
         "an error lets bytes pass",
         "T111",
-        FLOW,
+        DRIVER,
         '            self._abort(PluginError(f"plugin {self.plugin.name} raised {describe(problem)}"))\n        else:\n',
         "            self._finish(side)\n        else:\n",
         ("tests/core/test_semantics.py", "-k", "test_7"),
@@ -200,7 +200,7 @@ FTP_MUTANTS = (
     Mutant(
         "words into an opaque direction",
         "semantic 6",
-        REQUESTS,
+        FLOW,
         "if direction.opaque and not direction.stream.ended:",
         "if False:",
         ("tests/core/test_semantics.py", "-k", "test_6"),
@@ -208,7 +208,7 @@ FTP_MUTANTS = (
     Mutant(
         "a handshake is read",
         "semantic 5",
-        FLOW,
+        DRIVER,
         " and side not in self._handshakes",
         "",
         ("tests/core/test_flow_requests.py", "-k", "tls"),

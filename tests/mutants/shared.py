@@ -77,8 +77,8 @@ SHARED_MUTANTS = (
         "shared: targets are not judged",
         WHERE,
         SESSION,
-        "            if isinstance(plan, Connect):\n",
-        "            if isinstance(plan, Connect) and not expectation.shared:\n",
+        "            if not isinstance(plan, Connect):\n",
+        "            if not isinstance(plan, Connect) or expectation.shared:\n",
         (LEASES,),
     ),
     Mutant(
@@ -184,8 +184,8 @@ SHARED_MUTANTS = (
         "mitm: who needs sharing stops it from starting",
         "F27",
         SETTINGS,
-        "if not is_for_http(plugin) and _needs_sharing(plugin):",
-        "if False:",
+        "(not is_for_http(plugin) and _needs_sharing(plugin)):",
+        "False:",
         (MITM, "-k", "nobody_asked"),
     ),
     Mutant(

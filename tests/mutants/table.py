@@ -26,7 +26,7 @@ def left_out(name: str, row: str, path: str, check: str, tests: tuple[str, ...])
 
 
 ADDRESSES, FLOW, MODEL = "alg/core/addresses.py", "alg/core/flow.py", "alg/core/model.py"
-REQUESTS = "alg/core/requests.py"
+DRIVER, REQUESTS = "alg/core/driver.py", "alg/core/requests.py"
 PIPELINE, POLICY, PORTS = "alg/core/pipeline.py", "alg/core/policy.py", "alg/core/ports.py"
 SESSION, STREAM = "alg/core/session.py", "alg/core/stream.py"
 FTP, WIRE = "plugins/alg_ftp/plugin.py", "plugins/alg_ftp/wire.py"

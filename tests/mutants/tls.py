@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.table import Mutant
 
 TLS, LAYER, SETTINGS = "alg/relay/tls.py", "alg/relay/tls_layer.py", "alg/relay/tls_settings.py"
-CARRIER, FLOW, CHOICE = "alg/relay/carrier.py", "alg/relay/flow.py", "alg/relay/choice.py"
+CARRIER, FLOW, RESOLUTION = "alg/relay/carrier.py", "alg/relay/flow.py", "alg/relay/resolution.py"
 DIALER, LEASE, CORE_SESSION = "alg/relay/dialer.py", "alg/relay/lease.py", "alg/core/session.py"
 REQUESTS, CONTROL, PLUGIN = "alg/core/requests.py", "plugins/alg_ftp/control.py", "plugins/alg_ftp/plugin.py"
 PROTECTION = "plugins/alg_ftp/protection.py"
@@ -143,23 +143,23 @@ TLS_MUTANTS = (
     Mutant(
         "any upstream may be chosen",
         "T03",
-        CHOICE,
-        "        allowed = [address for address in addresses if self._allows(address, by_name=by_name)]",
-        "        allowed = list(addresses)",
+        RESOLUTION,
+        "        allowed = [each for each in found if self._claims(each) or self._allows(each.address, by_name=by_name)]",
+        "        allowed = list(found)",
         (CHOOSING,),
     ),
     Mutant(
         "a wildcard leads to private addresses",
         "T03",
-        CHOICE,
-        "(address.is_global or any(",
+        RESOLUTION,
+        "(is_public(address) or any(",
         "(True or any(",
         (CHOOSING,),
     ),
     Mutant(
         "this host may be chosen",
         "T15",
-        CHOICE,
+        RESOLUTION,
         "        if is_this_host(address):\n",
         "        if False:\n",
         (CHOOSING,),
@@ -168,7 +168,7 @@ TLS_MUTANTS = (
     Mutant(
         "a resolver may take for ever",
         "F07",
-        CHOICE,
+        RESOLUTION,
         "connect_timeouts.begin(self._time_out)",
         "connect_timeouts.begin(lambda: None)",
         (CHOOSING,),

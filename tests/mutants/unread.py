@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.table import FLOW, REQUESTS, STREAM, Mutant
+from tests.mutants.table import DRIVER, FLOW, REQUESTS, STREAM, Mutant
 
 PUMP, RELAY_FLOW, TLS_LAYER = "alg/relay/pump.py", "alg/relay/flow.py", "alg/relay/tls_layer.py"
 LAYER, CARRIER, ALARM, LEGS = "alg/mitm/layer.py", "alg/mitm/carrier.py", "alg/mitm/alarm.py", "alg/mitm/legs.py"
@@ -43,12 +43,12 @@ UNREAD_MUTANTS = (
     Mutant(
         "forward: others send in the middle",
         OPAQUE,
-        REQUESTS,
+        FLOW,
         "if isinstance(direction.waits_for, Forward):\n            raise",
         "if False:\n            raise",
         (FORWARDS,),
     ),
-    Mutant("forward: spliced in the middle", OPAQUE, FLOW, "if self._is_forwarding:", "if False:", (FORWARDS,)),
+    Mutant("forward: spliced in the middle", OPAQUE, DRIVER, "if self._is_forwarding:", "if False:", (FORWARDS,)),
     Mutant(
         "forward: TLS in the middle",
         "T20",
@@ -82,7 +82,7 @@ UNREAD_MUTANTS = (
     Mutant(
         "a deadline that was cleared ends the flow",
         SLOW,
-        FLOW,
+        DRIVER,
         "            if seconds is not None:\n",
         "            if True:\n                seconds = seconds or 0.0\n",
         (DEADLINES,),
@@ -90,7 +90,7 @@ UNREAD_MUTANTS = (
     Mutant(
         "a deadline ends nothing",
         SLOW,
-        FLOW,
+        DRIVER,
         '            if seconds is not None:\n                self._abort(ProtocolError(f"{what} took',
         '            if False:\n                self._abort(ProtocolError(f"{what} took',
         (DEADLINES,),

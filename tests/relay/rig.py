@@ -14,13 +14,25 @@ from typing import Self, TypedDict, Unpack
 from alg_ftp import FtpConfig, FtpPlugin
 from alg_tcp import TcpPlugin
 
+from alg.core.addresses import Network
 from alg.core.model import Endpoint, Realm, Side
 from alg.core.plugin import StreamPlugin
 from alg.core.proxy_protocol import ProxyVersion
 from alg.registry import Registry
 from alg.relay.records import LOGGER
 from alg.relay.server import Relay
-from alg.settings import AllowedUpstream, ClientTls, Limits, Route, ServerTls, Times, Upstream
+from alg.settings import (
+    AllowedUpstream,
+    ClientTls,
+    Limits,
+    PortRule,
+    Proxy,
+    Route,
+    ServerTls,
+    Times,
+    Upstream,
+    Way,
+)
 from tests.conftest import open_descriptors
 from tests.relay.peers import CLIENT, DEADLINE, SERVER, Host, Peer
 
@@ -184,6 +196,12 @@ class More(TypedDict, total=False):
     server_tls: ServerTls
     allowed: tuple[AllowedUpstream, ...]
     proxy_protocol: ProxyVersion | None
+    way: Way
+    rules: tuple[PortRule, ...]
+    users: dict[str, str]
+    clients: tuple[Network, ...]
+    proxy_senders: tuple[Network, ...]
+    via: Proxy | None
 
 
 def route_to(
@@ -214,10 +232,11 @@ async def relaying(
     limits: Limits | None = None,
     splice: bool = True,
     receive_buffer: int = 0,
+    host_port: int = 0,
     **more: Unpack[More],
 ) -> AsyncIterator[Rig]:
     """Run a relay with one route to a host; on leaving, it is stopped and must be empty."""
-    with Host(SERVER, receive_buffer=receive_buffer) as host, Notes() as notes:
+    with Host(SERVER, port=host_port, receive_buffer=receive_buffer) as host, Notes() as notes:
         before = open_descriptors().keys()
         routes = [route_to(host.endpoint, plugin, config=config, realms=realms, **more)]
         relay = Relay(routes, Registry(), times=times, limits=limits, splice=splice)

@@ -1,0 +1,126 @@
+"""From what a person says about the ways in to the values of a route: which plugin treats which port, who may ask, what cannot be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from alg.core.errors import ConfigError
+from alg.core.model import PortRange, Side
+from alg.registry import Registry
+from alg.settings import ClientTls, PortRule, Route, ServerTls, Way
+
+_PORT_RULE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Wayside:
+    """What is said of how clients come in, from the command line where that says anything, else from the route's table."""
+
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """Ports, as `21` or `2000-2007`, and the scheme of what treats them."""
+    users: Mapping[str, str] = field(default_factory=dict)
+    keep_client_address: bool = False
+
+
+def parse_plugin(text: str) -> tuple[str, str]:
+    """Split `PORT[-PORT]=SCHEME` of the command line.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    ports, equals, scheme = text.partition("=")
+    if not equals or not scheme:
+        raise ConfigError(f"plugins: {text!r} is not PORT=SCHEME, e.g. 21=ftp or 8000-8010=http")
+    return ports, scheme
+
+
+def parse_users(text: str) -> dict[str, str]:
+    """The users of `USER:PASSWORD`, or of a file of such lines, `@FILE`.
+
+    Raises:
+        ConfigError: it is neither, or the file cannot be read. No password is shown.
+    """
+    if not text.startswith("@"):
+        return _users([text], "users: --proxy-auth")
+    path = Path(text[1:])
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"users: {path}: cannot be read: {error}") from None
+    return _users([line for line in lines if line.strip() and not line.startswith("#")], f"users: {path}")
+
+
+def _users(lines: Iterable[str], where: str) -> dict[str, str]:
+    users = {}
+    for number, line in enumerate(lines, 1):
+        user, colon, password = line.partition(":")
+        # RFC 1929 section 2: one to 255 bytes each.
+        if not colon or not (1 <= len(user.encode()) <= 255 and 1 <= len(password.encode()) <= 255):
+            raise ConfigError(f"{where}: entry {number} is not USER:PASSWORD, of 1 to 255 bytes each")
+        users[user] = password
+    return users
+
+
+def port_templates(plugins: Mapping[str, str], registry: Registry, base: Route) -> list[tuple[PortRange, Route]]:
+    """For each rule its ports and a route like `base` that its plugin treats, in the order in which they were written.
+
+    Raises:
+        ConfigError: a port or a scheme is none, or a port has two rules.
+    """
+    found: list[tuple[PortRange, Route]] = []
+    for text, scheme in plugins.items():
+        match = _PORT_RULE.fullmatch(text)
+        try:
+            ports = PortRange(int(match[1]), int(match[2] or match[1])) if match else None
+        except ValueError:
+            ports = None
+        if ports is None:
+            raise ConfigError(f"plugins: {text!r} is no port and no range; write e.g. 21=ftp or 8000-8010=http")
+        for others, _ in found:
+            if ports.low <= others.high and others.low <= ports.high:
+                raise ConfigError(f"plugins: {text} overlaps {others}; each port has one plugin")
+        plugin = registry.find(scheme if ":" in scheme else scheme.lower())
+        implicit = plugin.tls_scheme is not None and scheme.lower() == plugin.tls_scheme[0]
+        tls = ClientTls(implicit=implicit), ServerTls(implicit=implicit)
+        found.append((ports, replace(base, plugin=plugin, client_tls=tls[0], server_tls=tls[1])))
+    return found
+
+
+def port_rule(ports: PortRange, route: Route) -> PortRule:
+    """The rule that has the connections to some ports treated as that route says."""
+    return PortRule(ports, route.plugin, route.config, route.client_tls, route.server_tls)
+
+
+def takes_tls(route: Route) -> bool:
+    """Whether what is said of TLS for the whole route is meant for this plugin: it starts TLS, or its scheme is TLS."""
+    return route.plugin.starts_tls or Side.CLIENT in route.implicit_tls
+
+
+def check(route: Route) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        ConfigError: the message begins with the key, and says where it belongs.
+    """
+    asks = route.way in (Way.SOCKS, Way.CONNECT)
+    if route.way is Way.FIXED and route.rules:
+        raise ConfigError(
+            f"plugins: {route} has the plugin {route.plugin.name}; ports choose one for transparent, socks, connect"
+        )
+    if route.users and not asks:
+        raise ConfigError("users: only clients of socks and connect can say who they are")
+    if route.clients and not asks:
+        raise ConfigError("clients: only socks and connect routes ask who comes")
+    if route.keep_client_address and route.way is not Way.TRANSPARENT:
+        raise ConfigError("keep_client_address: only a transparent route can keep it: servers must answer through us")
+    if route.via is not None and (route.keep_client_address or route.proxy_protocol is not None):
+        raise ConfigError(
+            f"server.via: behind {route.via} no server sees its client: take keep_client_address and proxy_protocol out"
+        )
+    if route.proxy_senders and route.way is Way.TRANSPARENT:
+        raise ConfigError(
+            "client.proxy_protocol: who comes through a transparent route does not know of us; take it out"
+        )
