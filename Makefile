@@ -7,9 +7,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-PEERS := peers-ftp peers-tls peers-mitm peers-http peers-ws
+PEERS := peers-ftp peers-tls peers-mitm peers-http peers-ws peers-ways peers-tftp peers-transparent
 
-.PHONY: demo test lint peers $(PEERS) mutants bench clean
+.PHONY: demo test lint peers peers-install peers-short $(PEERS) mutants bench clean
 
 # uv where it is there (seconds), else venv and pip (a minute).
 $(READY): pyproject.toml constraints.txt
@@ -38,13 +38,30 @@ mutants: $(READY)
 	$(BIN)/python -m tests.mutants
 
 # Installed one after the other, run two at a time: they wait more than they work, and each has namespaces of its own.
-peers: $(READY)
+peers: peers-install
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target $(PEERS)
+
+# Something of each lab: what fits into half an hour with everything else.
+peers-short: peers-install
+	$(BIN)/python -m tests.peers --only vsftpd/curl
+	$(BIN)/python -m tests.peers.tls --only 'vsftpd /curl/'
+	$(BIN)/python -m tests.peers.mitm --only 'reverse/vsftpd/curl'
+	$(BIN)/python -m tests.peers.http --only 'cdp tls/playwright'
+	$(BIN)/python -m tests.peers.ws --only 'chromium'
+	$(BIN)/python -m tests.peers.ways --gateway alg
+	$(BIN)/python -m tests.peers.tftp --only curl
+	$(BIN)/python -m tests.peers.tftp.flood
+	$(BIN)/python -m tests.peers.transparent --gateway tproxy --only vsftpd/curl
+
+peers-install: $(READY)
 	$(BIN)/python -m tests.peers --install
 	$(BIN)/python -m tests.peers.extras --install
 	$(BIN)/python -m tests.peers.mitm --install
 	$(BIN)/python -m tests.peers.http --install
 	$(BIN)/python -m tests.peers.ws --install
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target $(PEERS)
+	$(BIN)/python -m tests.peers.ways --install
+	$(BIN)/python -m tests.peers.tftp --install
+	$(BIN)/python -m tests.peers.transparent --install
 
 peers-ftp:
 	$(BIN)/python -m tests.peers
@@ -69,6 +86,17 @@ peers-ws:
 	$(BIN)/python -m tests.peers.ws --gateway mitm --only chromium
 	$(BIN)/python -m tests.peers.ws.rfc6455
 	$(BIN)/python -m tests.peers.ws.rfc6455 --gateway frames
+
+peers-ways:
+	$(BIN)/python -m tests.peers.ways --gateway all
+
+peers-tftp:
+	$(BIN)/python -m tests.peers.tftp
+	$(BIN)/python -m tests.peers.tftp.faults
+	$(BIN)/python -m tests.peers.tftp.flood
+
+peers-transparent:
+	$(BIN)/python -m tests.peers.transparent --gateway all
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench --install

@@ -18,9 +18,11 @@ from tests.bench.measures import MEASURES, Settings
 from tests.bench.methods import METHODS
 from tests.bench.mitm_measures import MITM_ENDURANCE, MITM_MEASURES
 from tests.bench.namespaces import BenchError, raise_descriptor_limit, require_root, sweep
+from tests.bench.socks_measures import SOCKS_MEASURES
+from tests.bench.udp_measures import UDP_MEASURES
 from tests.bench.websocket_measures import WEBSOCKET_ENDURANCE, WEBSOCKET_MEASURES
 
-IN_ROUNDS = (*MEASURES, *FTPS_MEASURES, *MITM_MEASURES, *WEBSOCKET_MEASURES)
+IN_ROUNDS = (*MEASURES, *FTPS_MEASURES, *MITM_MEASURES, *WEBSOCKET_MEASURES, *SOCKS_MEASURES, *UDP_MEASURES)
 ONCE = (*endurance.ENDURANCE, *MITM_ENDURANCE, *WEBSOCKET_ENDURANCE)
 NAMES = list(dict.fromkeys([*(each.name for each in IN_ROUNDS), *(each.name for each in ONCE)]))
 
@@ -31,7 +33,7 @@ def arguments() -> argparse.Namespace:
     only = f"only this measure, repeatable: {', '.join(NAMES)}"
     add("--only", action="append", choices=NAMES, metavar="NAME", help=only)
     add("--methods", metavar="A,B", help=f"only these methods: {','.join(METHODS)}")
-    subject = "divide this method by the others (default: alg, mitm-alg for mitmproxy, alg-ws for websocket)"
+    subject = "divide this method by the others (default: alg, and alg-ws, alg-socks, alg-udp, mitm-alg for what these alone do)"
     add("--subject", choices=METHODS, metavar="NAME", help=subject)
     add("--rounds", type=int, default=7, metavar="N", help="default: 7")
     add("--seconds", type=float, default=1.5, metavar="S", help="length of one sample (default: 1.5)")

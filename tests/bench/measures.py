@@ -77,16 +77,17 @@ def _burst(running: Running, seconds: float) -> Figures:
 def _sessions(running: Running, settings: Settings) -> Figures:
     arguments = (running.target, TCP_PORT, PARALLEL_TCP, settings.seconds)
     figures, cpu = whole(running, settings.seconds, "session", *arguments)
-    return _per_session(figures, cpu)
+    return per_session(figures, cpu)
 
 
 def _ftp(mode: str, running: Running, settings: Settings) -> Figures:
     arguments = (running.target, FTP_PORT, mode, PARALLEL_FTP, settings.seconds)
     figures, cpu = whole(running, settings.seconds, "ftpload", *arguments)
-    return _per_session(figures, cpu)
+    return per_session(figures, cpu)
 
 
-def _per_session(figures: Figures, cpu: float) -> Figures:
+def per_session(figures: Figures, cpu: float) -> Figures:
+    """What a generator of whole sessions counted, by the second and by the session."""
     return {"sessions/s": figures["sessions"] / figures["seconds"], "CPU us": cpu * 1e6 / figures["sessions"]}
 
 

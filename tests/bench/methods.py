@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from tests.bench import certificates, mitm, mod_proxy, processes, websocket_gateways
+from tests.bench import certificates, mitm, mod_proxy, processes, socks_gateways, udp_gateways, websocket_gateways
 from tests.bench.namespaces import GATEWAY_INSIDE, SERVER, BenchError, Lab
+from tests.bench.socks_gateways import SOCKS, SOCKS_PORT
 from tests.bench.tools import BUILD, PROFTPD, tool
+from tests.bench.udp_gateways import UDP, UDP_PORT
 from tests.bench.websocket_gateways import WEBSOCKET, WEBSOCKET_PORT
 
 TCP_PORT, FTP_PORT, PLAIN_PORT, FTPS_PORT, FRONT_PORT, MITM_FTP_PORT = 7000, 21, 2120, 2121, 2122, 2123
@@ -88,6 +90,7 @@ table ip bench {{
     chain inward {{
         type nat hook prerouting priority -100;
         ip daddr {GATEWAY_INSIDE} tcp dport {{ {TCP_PORT}, {FTP_PORT}, {WEBSOCKET_PORT} }} dnat to {SERVER}
+        ip daddr {GATEWAY_INSIDE} udp dport {UDP_PORT} dnat to {SERVER}
     }}
     chain outward {{
         type nat hook postrouting priority 100;
@@ -147,6 +150,16 @@ def _websocket(name: str, lab: Lab, services: frozenset[str]) -> Gateway:
     return {WEBSOCKET: lab.serve("gateway", (GATEWAY_INSIDE, WEBSOCKET_PORT), *argv)}
 
 
+def _socks(name: str, lab: Lab, services: frozenset[str]) -> Gateway:
+    argv = socks_gateways.COMMANDS[name](lab)
+    return {SOCKS: lab.serve("gateway", (GATEWAY_INSIDE, SOCKS_PORT), *argv)}
+
+
+def _udp(name: str, lab: Lab, services: frozenset[str]) -> Gateway:
+    argv = udp_gateways.COMMANDS[name](lab)
+    return {UDP: lab.serve("gateway", (GATEWAY_INSIDE, UDP_PORT), *argv, protocol="udp")}
+
+
 def _direct(lab: Lab, services: frozenset[str]) -> Gateway:
     return {}
 
@@ -170,6 +183,8 @@ METHODS = {
         Method("mod_proxy", _mod_proxy),
         *(Method(f"mitm-{kind}", partial(_mitm, kind)) for kind in mitm.EXTRA),
         *(Method(name, partial(_websocket, name)) for name in websocket_gateways.COMMANDS),
+        *(Method(name, partial(_socks, name)) for name in socks_gateways.COMMANDS),
+        *(Method(name, partial(_udp, name)) for name in udp_gateways.COMMANDS),
         Method("direct", _direct, target=SERVER, routed=True),
     )
 }
@@ -190,6 +205,9 @@ class Running:
                 self.lab.serve("server", (SERVER, FTPS_PORT), tool("ftpsd"), SERVER, str(FTPS_PORT), certificate)
             if WEBSOCKET in services:
                 self.lab.serve("server", (SERVER, WEBSOCKET_PORT), tool("wsd"), SERVER, str(WEBSOCKET_PORT))
+            if UDP in services:
+                echo = (tool("udpd"), SERVER, str(UDP_PORT))
+                self.lab.serve("server", (SERVER, UDP_PORT), *echo, protocol="udp")
             self.gateway = method.start(self.lab, services)
         except BaseException:
             self.lab.close()

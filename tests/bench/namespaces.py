@@ -173,10 +173,10 @@ class Lab:
         lines = log.read_text(errors="replace").split("\n") if log.exists() else []
         return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
-    def serve(self, room: str, at: tuple[str, int], *argv: str) -> subprocess.Popen[str]:
+    def serve(self, room: str, at: tuple[str, int], *argv: str, protocol: str = "tcp") -> subprocess.Popen[str]:
         """Start a server and wait until it listens."""
         process = self.spawn(room, *argv)
-        if not processes.wait_for(partial(processes.listens, process.pid, *at), 15, while_runs=process):
+        if not processes.wait_for(partial(processes.listens, process.pid, *at, protocol), 15, while_runs=process):
             end = "does not listen" if process.poll() is None else f"ended with status {process.returncode}"
             words = f"{self.last_words(argv)} ({self.log(argv)})"
             raise BenchError(f"{Path(argv[0]).name} {end} at {at[0]}:{at[1]}: {words}")

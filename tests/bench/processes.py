@@ -12,7 +12,8 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 KTHREADD = 2
-LISTEN = "0A"
+# What /proc says of a TCP socket that listens, and of a UDP socket that is not connected.
+LISTENING = {"tcp": "0A", "udp": "07"}
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,15 @@ def descriptors(roots: Iterable[int]) -> int:
     return total
 
 
-def listens(pid: int, address: str, port: int) -> bool:
+def listens(pid: int, address: str, port: int, protocol: str = "tcp") -> bool:
     """Whether anybody in this process's namespace listens there; looks without connecting."""
     words = [struct.unpack("=I", socket.inet_aton(host))[0] for host in (address, "0.0.0.0")]
     wanted = {f"{word:08X}:{port:04X}" for word in words}
     try:
-        rows = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+        rows = Path(f"/proc/{pid}/net/{protocol}").read_text().splitlines()[1:]
     except (FileNotFoundError, ProcessLookupError, OSError):
         return False
-    return any(row.split()[1] in wanted and row.split()[3] == LISTEN for row in rows)
+    return any(row.split()[1] in wanted and row.split()[3] == LISTENING[protocol] for row in rows)
 
 
 def wait_for(true: Callable[[], bool], seconds: float, while_runs: "subprocess.Popen[str] | None" = None) -> bool:

@@ -8,6 +8,8 @@ from tests.bench.measures import Measure, Settings, verify
 from tests.bench.methods import METHODS, TCP, Running
 from tests.bench.namespaces import BenchError
 from tests.bench.processes import NoiseWatch
+from tests.bench.socks_gateways import SOCKS
+from tests.bench.socks_measures import verify_socks
 from tests.bench.websocket_gateways import WEBSOCKET
 from tests.bench.websocket_measures import verify_echo
 
@@ -47,6 +49,8 @@ def start(measures: list[Measure], chosen: list[str], record: Record) -> dict[st
                 verify(running[name])
             if WEBSOCKET in services:
                 verify_echo(running[name])
+            if SOCKS in services:
+                verify_socks(running[name])
         except BenchError as why:
             record.fail(f"{name}: {why}")
             if name in running:

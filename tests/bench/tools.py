@@ -13,14 +13,20 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "bench"
 PROFTPD = BUILD / "proftpd" / "usr" / "sbin" / "proftpd"
 NGINX = BUILD / "nginx" / "usr" / "sbin" / "nginx"
+DANTE = BUILD / "dante" / "usr" / "sbin" / "danted"
+MICROSOCKS = BUILD / "microsocks" / "usr" / "bin" / "microsocks"
 NGINX_MODULES = BUILD / "nginx" / "usr" / "lib" / "nginx" / "modules"
 
-PACKAGES = ("gcc", "libc6-dev", "libssl-dev", "openssl", "iproute2", "procps", "nftables", "haproxy", "ftp-proxy")
-# Unpacked beside the system and not installed: ProFTPD's package conflicts with vsftpd's, and nginx's would
-# start a server at port 80.
+PACKAGES = (
+    *("gcc", "libc6-dev", "libssl-dev", "openssl", "iproute2", "procps", "nftables", "haproxy", "ftp-proxy", "socat"),
+)
+# Unpacked beside the system and not installed: ProFTPD's package conflicts with vsftpd's, and nginx's and Dante's would
+# start servers.
 UNPACKED = {
     "proftpd": ("proftpd-core", "proftpd-mod-crypto", "proftpd-mod-proxy"),
     "nginx": ("nginx", "libnginx-mod-stream"),
+    "dante": ("dante-server",),
+    "microsocks": ("microsocks",),
 }
 LIBRARIES = {
     **dict.fromkeys(("ftpsd", "ftpsload"), ("-lssl", "-lcrypto", "-pthread")),
@@ -54,7 +60,7 @@ def _compile(source: Path, target: Path) -> None:
 def install() -> None:
     """Install the other gateways from the distribution's packages (Debian and its kin)."""
     if shutil.which("apt-get") is None:
-        others = "nginx and ProFTPD with mod_proxy"
+        others = "nginx, Dante, microsocks and ProFTPD with mod_proxy"
         raise BenchError(f"--install needs apt-get: install {', '.join(PACKAGES)}, {others} yourself")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     _apt("update", environment=environment)
@@ -92,6 +98,9 @@ def versions() -> dict[str, str]:
         "ftp-proxy": ("dpkg-query", "-W", "-f", "${Version}", "ftp-proxy"),
         "proftpd": (str(PROFTPD), "--version"),
         "nginx": ("sh", "-c", f"{NGINX} -v 2>&1"),
+        "dante": (str(DANTE), "-v"),
+        "microsocks": ("dpkg-deb", "-f", *map(str, (BUILD / "packages" / "microsocks").glob("*.deb")), "Version"),
+        "socat": ("dpkg-query", "-W", "-f", "${Version}", "socat"),
         "openssl": ("openssl", "version"),
     }
     found = {}

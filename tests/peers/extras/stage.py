@@ -87,6 +87,11 @@ class Ran:
         check(self.status not in (0, None), f"the client should have failed, and ended with {self.status}")
         return self
 
+    def ended(self, status: int) -> Ran:
+        """Fail the row unless the client ended with this status."""
+        check(self.status == status, f"the client should end with {status}, and ended with {self.status}")
+        return self
+
     def shows(self, *patterns: str) -> Ran:
         """Fail the row unless the client printed these."""
         for pattern in patterns:
