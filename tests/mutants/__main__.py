@@ -1,4 +1,4 @@
-"""Runs the mutants, two at a time, in copies of the tree: `python -m tests.mutants [--no-baseline] [WORD …]`.
+"""Runs the mutants, four at a time, in copies of the tree: `python -m tests.mutants [--no-baseline] [WORD …]`.
 
 First the tests of all of them must pass without any fault, unless that is known (`--no-baseline`, behind `make test`).
 Then those of each must fail with its fault. Words pick mutants by row, or by how their names begin. The exit status is 0 if every one was
@@ -58,7 +58,7 @@ EVERY = (
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("alg", "plugins", "tests", "fixtures", "pyproject.toml", "README.md")
-AT_A_TIME = 2
+AT_A_TIME = 4  # many of their tests wait more than they work
 TIMEOUT = 300.0
 """Seconds for one run of pytest."""
 
