@@ -67,8 +67,7 @@ class ProxyDial:
             except (OSError, UnicodeError) as error:
                 self._fail(ConnectError(f"the proxy {host} cannot be resolved: {error}", reason="not_resolved"))
                 return
-            # The resolver's numeric answer, not text from a payload.
-            addresses = [sockets.endpoint_of((item[4][0], item[4][1])).address for item in found]  # type: ignore[arg-type]
+            addresses = sockets.addresses_of(found)
         self._dial = Dial(
             self._services.loop,
             self._services.watcher,

@@ -101,8 +101,7 @@ class Listener:
                 raise ConfigError(f"route {self.route}: {upstream.host} cannot be resolved: {error.strerror}") from None
             except UnicodeError:
                 raise ConfigError(f"route {self.route}: {upstream.host} is no host name") from None
-            # The resolver's numeric answer, not text from a payload.
-            self._set_addresses([sockets.endpoint_of((item[4][0], item[4][1])).address for item in found])  # type: ignore[arg-type]
+            self._set_addresses(sockets.addresses_of(found))
             self._resolved_at = loop.time()
 
     def _set_addresses(self, addresses: Sequence[Address]) -> None:

@@ -78,8 +78,7 @@ class Resolution:
         finally:
             if self._timer:
                 self._timer.cancel()
-        # The resolver's numeric answer, not text from a payload.
-        addresses = [sockets.endpoint_of((item[4][0], item[4][1])).address for item in found]  # type: ignore[arg-type]
+        addresses = sockets.addresses_of(found)
         self._judge(addresses, by_name=True)
 
     def _time_out(self) -> None:

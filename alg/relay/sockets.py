@@ -7,9 +7,10 @@ import errno
 import functools
 import socket
 import struct
+from collections.abc import Sequence
 from ipaddress import ip_address
 
-from alg.core.addresses import Address
+from alg.core.addresses import Address, canonical
 from alg.core.model import Endpoint
 
 # <linux/in.h>: choose the port at connect, where the whole 4-tuple counts, and not at bind. Absent from `socket`.
@@ -127,6 +128,11 @@ def reset(sock: socket.socket) -> None:
 @functools.lru_cache(maxsize=4096)
 def _address(text: str) -> Address:
     return ip_address(text.partition("%")[0])
+
+
+def addresses_of(found: Sequence[tuple[object, object, object, str, tuple[object, ...]]]) -> list[Address]:
+    """The addresses in an answer of `getaddrinfo`: the resolver's numeric answer, not text from a payload."""
+    return [canonical(_address(str(item[4][0]))) for item in found]
 
 
 def endpoint_of(sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
