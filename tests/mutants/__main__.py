@@ -1,8 +1,8 @@
 """Runs the mutants, four at a time, in copies of the tree: `python -m tests.mutants [--no-baseline] [WORD …]`.
 
 First the tests of all of them must pass without any fault, unless that is known (`--no-baseline`, behind `make test`).
-Then those of each must fail with its fault. Words pick mutants by row, or by how their names begin. The exit status is 0 if every one was
-noticed.
+Then those of each must fail with its fault. Words pick mutants by row, or by how their names begin. The exit status is 0
+if every one was noticed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import queue
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 
@@ -62,6 +64,10 @@ AT_A_TIME = 4  # many of their tests wait more than they work
 TIMEOUT = 300.0
 """Seconds for one run of pytest."""
 
+ONE_LOOKS = threading.Lock()
+"""Each start of a child looks after all others too, and of two threads that look after the same one the second is told 255
+whatever its status was."""
+
 NO_BASELINE = "--no-baseline"
 
 PASSED, FAILED = 0, 1
@@ -97,15 +103,18 @@ def pytest(root: Path, arguments: tuple[str, ...]) -> tuple[int, str]:
     """Run tests of that tree; return the exit status and the last line."""
     with tempfile.TemporaryFile() as output:
         child = CHILDREN.Process(target=in_child, args=(root, arguments, DupFd(output.fileno())))
-        child.start()
-        child.join(TIMEOUT)
-        if child.exitcode is None:
-            child.kill()
+        with ONE_LOOKS:
+            child.start()
+        ended = wait([child.sentinel], TIMEOUT)
+        with ONE_LOOKS:
+            if not ended:
+                child.kill()
             child.join()
+        if not ended:
             raise TimeoutError(f"its tests took more than {TIMEOUT:g} s")
         output.seek(0)
         lines = output.read().decode("utf-8", "replace").strip().splitlines()
-    return child.exitcode, lines[-1] if lines else "no output"
+    return child.exitcode or 0, lines[-1] if lines else "no output"
 
 
 class Trees:
