@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from alg import __version__, conversation, daemon, explain, interception, nft, transfer_log
+from alg import __version__, conversation, daemon, explain, explain_settings, interception, nft, transfer_log
 from alg.authority import Authority, default_directory
 from alg.certificates import show_time
 from alg.config import load
@@ -321,7 +321,7 @@ def intercept_rules(
 def check(config: Path) -> None:
     """Validate a configuration FILE and show what it would do."""
     settings = _load(config, Registry(), {})
-    for line in explain.settings(settings):
+    for line in explain_settings.settings(settings):
         click.echo(line)
 
 

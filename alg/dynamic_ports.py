@@ -90,6 +90,18 @@ class DynamicPorts:
         sock, endpoint = _bind(pool, at, listen)
         return DynamicPort(pool, None, sock, endpoint, at)
 
+    def open_foreign_span(self, first: Endpoint, listen: Listen, span: int) -> list[DynamicPort]:
+        """Listen at another host's endpoint, and at those behind it with consecutive ports.
+
+        Raises:
+            BindError: one is taken, or we may not.
+        """
+        endpoints = [Endpoint(first.address, first.port + offset) for offset in range(span)]
+        socks = _listen_all(endpoints, listen)
+        if socks is None:
+            raise BindError(f"cannot listen at {first} and the {span - 1} ports behind it", reason="no_port")
+        return [DynamicPort(None, None, *each, first.address) for each in zip(socks, endpoints, strict=True)]
+
     def open_span(self, realm: Realm, local: Address, listen: Listen, span: int) -> list[DynamicPort]:
         """The same with consecutive ports, of which the first is even.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from alg.core.errors import ConfigError
-from alg.core.model import Endpoint, PortRange
+from alg.core.model import Endpoint, PortRange, Transport
 from alg.settings import Route, Way
 
 TABLE = "alg"
@@ -27,6 +27,7 @@ _COMMENT = re.compile(r'^\tcomment "alg nft: mark 0x([0-9a-f]+), route table ([0
 # SYN without ACK: the beginning of a connection. Nothing else is intercepted: not what was established before, and no answer.
 _BEGINS = "tcp flags & (syn | ack) == syn"
 _GOES_ON = "tcp flags & (syn | ack) != syn"
+_NOT_FOR_US = "fib daddr type { local, broadcast, anycast, multicast } return"
 
 
 class Intercept(enum.Enum):
@@ -35,20 +36,26 @@ class Intercept(enum.Enum):
     TPROXY = "tproxy"
     """As it is: the local end of the socket is where it was meant to go."""
     REDIRECT = "redirect"
-    """With its destination translated; the connection tracking knows where it was meant to go."""
+    """With its destination translated; the connection tracking knows where it was meant to go. UDP is handed over as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interception:
-    """What one route has intercepted: connections to these ports, for that listener; IPv4 or IPv6 as the listener."""
+    """What one route has intercepted over one transport: what is for these ports, for that listener; IPv4 or IPv6 as it is."""
 
     listen: Endpoint
     ports: tuple[PortRange, ...]
+    transport: Transport = Transport.TCP
 
     @property
     def version(self) -> int:
         """The IP version."""
         return self.listen.address.version
+
+    @property
+    def chosen(self) -> str:
+        """The words that match it."""
+        return f"meta nfproto ipv{self.version} {self.transport.value} dport {{ {_ports(self.ports)} }}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,17 @@ class Plan:
         """The IP versions that are intercepted."""
         return tuple(sorted({each.version for each in self.interceptions}))
 
+    @property
+    def translated(self) -> tuple[Interception, ...]:
+        """What gets another destination. Of a datagram nobody could say afterwards where it was meant to go."""
+        redirects = self.method is Intercept.REDIRECT
+        return tuple(each for each in self.interceptions if redirects and each.transport is Transport.TCP)
+
+    @property
+    def handed_over(self) -> tuple[Interception, ...]:
+        """What is handed over as it is."""
+        return tuple(each for each in self.interceptions if each not in self.translated)
+
 
 def check_table(name: str) -> None:
     """Refuse what cannot be the name of a table.
@@ -122,17 +140,21 @@ def interceptions(routes: Iterable[Route]) -> tuple[Interception, ...]:
             raise ConfigError(f"{route}: no port is to be intercepted; say which, by --plugin, e.g. 21=ftp")
         if not route.listen.port:
             raise ConfigError(f"{route}: the rules lead to its port; write one in place of 0")
-        each = Interception(route.listen, tuple(rule.ports for rule in route.rules))
-        for other in found:
-            _refuse_overlap(each, other)
-        found.append(each)
+        for transport in Transport:
+            ports = tuple(rule.ports for rule in route.rules if rule.plugin.transport is transport)
+            if ports:
+                each = Interception(route.listen, ports, transport)
+                for other in found:
+                    _refuse_overlap(each, other)
+                found.append(each)
     if not found:
         raise ConfigError("there is no transparent route, so nothing to intercept; write e.g. transparent@0.0.0.0:8080")
     return tuple(found)
 
 
 def _refuse_overlap(one: Interception, other: Interception) -> None:
-    for ports in one.ports if one.version == other.version else ():
+    same = (one.version, one.transport) == (other.version, other.transport)
+    for ports in one.ports if same else ():
         if any(ports.low <= each.high and each.low <= ports.high for each in other.ports):
             raise ConfigError(
                 f"port {_ports([ports])} is wanted by {one.listen} and by {other.listen}; it can lead to one of them"
@@ -168,7 +190,7 @@ table inet {plan.table} {{
 	comment "alg nft: {plan.numbers}"
 
 {_divert(plan.numbers)}
-{_tproxy(plan) if plan.method is Intercept.TPROXY else _redirect(plan)}}}
+{_prerouting(plan)}{_hand_over(plan)}{_translate(plan)}}}
 """
 
 
@@ -201,56 +223,59 @@ def _from(interfaces: Sequence[str]) -> str:
     return f"iifname {{ {names} }} " if names else ""
 
 
-def _tproxy(plan: Plan) -> str:
+def _prerouting(plan: Plan) -> str:
+    begins = {Transport.TCP: _BEGINS, Transport.UDP: "meta l4proto udp"}
+    transports = dict.fromkeys(each.transport for each in plan.handed_over)
     return f"""\
 	chain prerouting {{
 		type filter hook prerouting priority mangle; policy accept;
-		meta l4proto tcp jump divert
-		{_from(plan.interfaces)}{_BEGINS} jump intercept
-	}}
+		meta l4proto {{ tcp, udp }} jump divert
+{_lines(f"{_from(plan.interfaces)}{begins[each]} jump intercept" for each in transports)}	}}
+"""
 
+
+def _hand_over(plan: Plan) -> str:
+    if not plan.handed_over:
+        return ""
+    return f"""
 	chain intercept {{
-		fib daddr type {{ local, broadcast, anycast, multicast }} return
-{_lines(_tproxy_rules(plan))}	}}
+		{_NOT_FOR_US}
+{_lines(_hand_over_rules(plan))}	}}
 
 	# While the gateway does not run, nobody passes by it.
 	chain closed {{
 		meta l4proto tcp reject with tcp reset
+		reject
 	}}
 """
 
 
-def _tproxy_rules(plan: Plan) -> Iterator[str]:
-    for each in plan.interceptions:
+def _hand_over_rules(plan: Plan) -> Iterator[str]:
+    for each in plan.handed_over:
         family = "ip" if each.version == 4 else "ip6"
-        chosen = f"meta nfproto ipv{each.version} tcp dport {{ {_ports(each.ports)} }}"
         mark = f"meta mark set {plan.numbers.mark:#010x} accept"
-        yield f"{chosen} tproxy {family} to {_place(each.listen)} {mark}"
-        yield f"{chosen} goto closed"
+        yield f"{each.chosen} tproxy {family} to {_place(each.listen)} {mark}"
+        yield f"{each.chosen} goto closed"
 
 
-def _redirect(plan: Plan) -> str:
-    return f"""\
-	chain prerouting {{
-		type filter hook prerouting priority mangle; policy accept;
-		meta l4proto tcp jump divert
-	}}
-
-	chain intercept {{
+def _translate(plan: Plan) -> str:
+    if not plan.translated:
+        return ""
+    return f"""
+	chain translate {{
 		type nat hook prerouting priority dstnat; policy accept;
 		meta mark {plan.numbers.mark:#010x} return
-		fib daddr type {{ local, broadcast, anycast, multicast }} return
-{_lines(_redirect_rules(plan))}	}}
+		{_NOT_FOR_US}
+{_lines(_translate_rules(plan))}	}}
 """
 
 
-def _redirect_rules(plan: Plan) -> Iterator[str]:
-    for each in plan.interceptions:
-        chosen = f"meta nfproto ipv{each.version} tcp dport {{ {_ports(each.ports)} }} {_BEGINS}"
+def _translate_rules(plan: Plan) -> Iterator[str]:
+    for each in plan.translated:
         anywhere = each.listen.address.is_unspecified
         family = "ip" if each.version == 4 else "ip6"
         where = f"redirect to {_place(each.listen)}" if anywhere else f"dnat {family} to {_place(each.listen)}"
-        yield f"{_from(plan.interfaces)}{chosen} {where}"
+        yield f"{_from(plan.interfaces)}{each.chosen} {_BEGINS} {where}"
 
 
 def _place(listen: Endpoint) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -82,7 +81,7 @@ def _route(
         route = _treated(route, table, overrides, folder, _options(route.plugin, table.options, overrides))
     else:
         route = replace(route, client_tls=ClientTls(), server_tls=ServerTls())
-    plugins = dict(map(ways.parse_plugin, overrides.plugins)) or table.plugins
+    plugins = list(map(ways.parse_plugin, overrides.plugins)) or ways.plugin_pairs(table.plugins)
     route = replace(route, rules=_rules(route, plugins, table, overrides, registry, folder))
     ways.check(route)
     return route
@@ -113,7 +112,12 @@ def _treated(
 
 
 def _rules(
-    route: Route, plugins: Mapping[str, str], table: RouteTable, overrides: Overrides, registry: Registry, folder: Path
+    route: Route,
+    plugins: list[tuple[str, str]],
+    table: RouteTable,
+    overrides: Overrides,
+    registry: Registry,
+    folder: Path,
 ) -> tuple[PortRule, ...]:
     """What treats which port, where clients name their destination; `options` holds a table for each plugin there."""
     templates = ways.port_templates(plugins, registry, route)

@@ -194,6 +194,13 @@ class Route:
         return self.plugin.name if self.way is Way.FIXED else self.way.value
 
     @property
+    def foreign(self) -> frozenset[Side]:
+        """Where our end of a leg has the address of whom we stand for."""
+        if self.way is not Way.TRANSPARENT:
+            return frozenset()
+        return frozenset(Side) if self.keep_client_address else frozenset({Side.CLIENT})
+
+    @property
     def related_flows(self) -> bool:
         """Whether its sessions may be expected to open related flows."""
         return self.plugin.related_flows or any(rule.plugin.related_flows for rule in self.rules)

@@ -122,7 +122,7 @@ class RouteTable(Table):
 
     route: str
     upstreams: tuple[_Allowed, ...] = ()
-    plugins: dict[str, str] = Field(default_factory=dict)
+    plugins: dict[str, str | list[str]] = Field(default_factory=dict)
     users: dict[str, str] = Field(default_factory=dict)
     clients: tuple[_Network, ...] = ()
     keep_client_address: bool = False

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from alg.core.errors import ConfigError
-from alg.core.model import PortRange, Side
+from alg.core.model import PortRange, Side, Transport
 from alg.registry import Registry
 from alg.settings import ClientTls, PortRule, Route, ServerTls, Way
 
 _PORT_RULE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Wayside:
-    """What is said of how clients come in, from the command line where that says anything, else from the route's table."""
-
-    plugins: Mapping[str, str] = field(default_factory=dict)
-    """Ports, as `21` or `2000-2007`, and the scheme of what treats them."""
-    users: Mapping[str, str] = field(default_factory=dict)
-    keep_client_address: bool = False
 
 
 def parse_plugin(text: str) -> tuple[str, str]:
@@ -64,14 +54,25 @@ def _users(lines: Iterable[str], where: str) -> dict[str, str]:
     return users
 
 
-def port_templates(plugins: Mapping[str, str], registry: Registry, base: Route) -> list[tuple[PortRange, Route]]:
+def plugin_pairs(plugins: Mapping[str, str | list[str]]) -> list[tuple[str, str]]:
+    """Ports and a scheme, as `parse_plugin` returns them, of a table that may name several schemes for the same ports."""
+    return [
+        (ports, scheme)
+        for ports, schemes in plugins.items()
+        for scheme in (schemes if isinstance(schemes, list) else [schemes])
+    ]
+
+
+def port_templates(
+    plugins: Iterable[tuple[str, str]], registry: Registry, base: Route
+) -> list[tuple[PortRange, Route]]:
     """For each rule its ports and a route like `base` that its plugin treats, in the order in which they were written.
 
     Raises:
-        ConfigError: a port or a scheme is none, or a port has two rules.
+        ConfigError: a port or a scheme is none, or a port has two rules for the same transport.
     """
     found: list[tuple[PortRange, Route]] = []
-    for text, scheme in plugins.items():
+    for text, scheme in plugins:
         match = _PORT_RULE.fullmatch(text)
         try:
             ports = PortRange(int(match[1]), int(match[2] or match[1])) if match else None
@@ -79,10 +80,14 @@ def port_templates(plugins: Mapping[str, str], registry: Registry, base: Route) 
             ports = None
         if ports is None:
             raise ConfigError(f"plugins: {text!r} is no port and no range; write e.g. 21=ftp or 8000-8010=http")
-        for others, _ in found:
-            if ports.low <= others.high and others.low <= ports.high:
-                raise ConfigError(f"plugins: {text} overlaps {others}; each port has one plugin")
         plugin = registry.find(scheme if ":" in scheme else scheme.lower())
+        for others, other in found:
+            same = plugin.transport is other.plugin.transport
+            if same and ports.low <= others.high and others.low <= ports.high:
+                raise ConfigError(
+                    f"plugins: {text}={scheme} overlaps {others}={other.plugin.name}; "
+                    f"each port has one plugin for {plugin.transport.value.upper()}"
+                )
         implicit = plugin.tls_scheme is not None and scheme.lower() == plugin.tls_scheme[0]
         tls = ClientTls(implicit=implicit), ServerTls(implicit=implicit)
         found.append((ports, replace(base, plugin=plugin, client_tls=tls[0], server_tls=tls[1])))
@@ -119,6 +124,12 @@ def check(route: Route) -> None:
     if route.via is not None and (route.keep_client_address or route.proxy_protocol is not None):
         raise ConfigError(
             f"server.via: behind {route.via} no server sees its client: take keep_client_address and proxy_protocol out"
+        )
+    listened = route.rule_for(route.listen.port, Transport.UDP)
+    if listened is not None and route.way is Way.TRANSPARENT:
+        raise ConfigError(
+            f"{route}: datagrams for port {route.listen.port} are intercepted ({listened}), and answered from that port of the "
+            "server's address; listen at another port"
         )
     if route.proxy_senders and route.way is Way.TRANSPARENT:
         raise ConfigError(

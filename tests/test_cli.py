@@ -25,15 +25,12 @@ route = "tcp://www.example.org:80@[::]:8080"
 SAID = """\
 ftp 10.77.1.1:2121 -> 203.0.113.2:21
   plugin ftp reads what clients and servers say
-  clients: data channels listen at the local address of the client's leg, ports 16384-32767
-  clients: are told 198.51.100.1
-  clients: may announce their own address, 10.0.0.0/8, ports from 1024
-  servers: data channels listen at 203.0.113.1, ports 20000-20999
-  servers: may announce their own address, ports from 20
   clients: no TLS
   servers: TLS if the client has it
   servers: show a certificate for their own name by a CA of the system
 """
+
+CHOOSING = ("transparent 0.0.0.0:8080", "socks 127.0.0.1:1080", "connect 127.0.0.1:8081")
 
 
 def alg(*arguments: str | Path) -> Result:
@@ -62,10 +59,64 @@ def test_check_shows_what_would_happen(tmp_path: Path) -> None:
     assert result.stdout.startswith(SAID)
     lines = result.stdout.splitlines()
     assert "tcp [::]:8080 -> www.example.org:80" in lines
+    assert lines[6:11] == [
+        "  clients: data channels listen at the local address of the client's leg, ports 16384-32767",
+        "  clients: are told 198.51.100.1",
+        "  clients: may announce their own address, 10.0.0.0/8, ports from 1024",
+        "  servers: data channels listen at 203.0.113.1, ports 20000-20999",
+        "  servers: may announce their own address, ports from 20",
+    ]
     assert lines[-2:] == [
         "connect within 10 s, idle for 900 s at most, drain within 5 s",
         "at most 100000 sessions, 10000 of one client; 16 leases a session, 256 a client, 4096 in all",
     ]
+
+
+def test_check_shows_the_ways_in(tmp_path: Path) -> None:
+    """Who may ask, and how; which plugin treats what; where that may lead, and what servers see."""
+    path = tmp_path / "alg.toml"
+    path.write_text("""
+[routes.all]
+route = "transparent@0.0.0.0:8080"
+upstreams = ["10.0.0.0/8"]
+plugins = { 53 = ["tcp", "udp"], "8000-8010" = "http" }
+keep_client_address = true
+[routes.asked]
+route = "socks@127.0.0.1:1080"
+upstreams = ["*"]
+users = { ann = "secret" }
+client = { proxy_protocol = ["192.0.2.1"] }
+[routes.chained]
+route = "connect@127.0.0.1:8081"
+upstreams = ["a.example"]
+clients = ["203.0.113.0/24"]
+server = { via = "socks5://192.0.2.9:1080" }
+""")
+    result = alg("check", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    transparent, asked, chained = (lines.index(f"{name} -> as the client says") for name in CHOOSING)
+    assert lines[transparent + 1 : transparent + 3] == [
+        "  clients: know nothing of us: what they say is intercepted (alg nft)",
+        "  port 53=tcp:",
+    ]
+    assert "  port 53=udp:\n    plugin udp reads nothing\n    datagrams: a flow ends after 60 s" in result.stdout
+    assert "  port 8000-8010=http:\n    plugin http reads what clients and servers say\n" in result.stdout
+    assert "  servers: see the address of their client" in lines[transparent:asked]
+    assert "  clients: data channels listen at the address of whom we stand for, ports 16384-32767" in lines
+    assert lines[asked + 1 : asked + 5] == [
+        "  clients: ask for their connections by SOCKS4, 4a or 5, and for datagrams by SOCKS5",
+        "  clients: need the password of one of 1 users",
+        "  clients: must say by the PROXY protocol for whom they come: 192.0.2.1/32",
+        "  other ports: plugin tcp reads nothing",
+    ]
+    assert "secret" not in result.stdout
+    assert (
+        "  clients: need no password: those whose address is not of the public Internet, 203.0.113.0/24"
+        in lines[chained:]
+    )
+    assert "  servers: are reached through socks5://192.0.2.9:1080" in lines[chained:]
+    assert "at most 8192 flows of datagrams" in result.stdout
 
 
 def test_check_shows_tls(tmp_path: Path) -> None:

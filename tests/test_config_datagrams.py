@@ -8,7 +8,7 @@ import pytest
 from alg_tftp import TftpConfig
 from alg_udp import UdpPlugin
 
-from alg import explain
+from alg import explain_settings
 from alg.config import load
 from alg.core.errors import ConfigError
 from alg.core.model import TlsPolicy
@@ -39,7 +39,7 @@ def test_a_route_of_datagrams(tmp_path: Path) -> None:
     assert (idle_of(route), route.server_tls.policy, route.is_opaque) == (7.5, TlsPolicy.NEVER, False)
     assert (settings.limits.datagram_flows, settings.limits.datagram_flows_per_client) == (9, 3)
     assert settings.limits.leases.in_all == 4096
-    lines = list(explain.settings(settings))
+    lines = list(explain_settings.settings(settings))
     assert "  plugin tftp reads what clients and servers say" in lines
     assert "  datagrams: a flow ends after 7.5 s of silence" in lines
     assert "at most 9 flows of datagrams, 3 of one client; the oldest makes place" in lines

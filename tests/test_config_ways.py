@@ -113,7 +113,7 @@ def test_users_of_a_file(tmp_path: Path) -> None:
         ({"plugins": ("x=ftp",)}, "'x' is no port and no range"),
         ({"plugins": ("0=ftp",)}, "'0' is no port and no range"),
         ({"plugins": ("30-20=ftp",)}, "'30-20' is no port and no range"),
-        ({"plugins": ("20-30=ftp", "25=http")}, "25 overlaps 20-30"),
+        ({"plugins": ("20-30=ftp", "25=http")}, "25=http overlaps 20-30=ftp"),
         ({"plugins": ("21=gopher",)}, "there is no plugin 'gopher'"),
         ({"plugins": ("990=ftps",)}, "TLS toward clients needs a certificate"),
         ({"proxy_auth": "alice"}, "entry 1 is not USER:PASSWORD"),

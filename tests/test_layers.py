@@ -72,8 +72,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     | {"alg.core", "alg.overrides", "alg.plugin_config", "alg.registry", "alg.route_config", "alg.settings"}
     | {"alg.tables", "pydantic"},
     "alg/explain.py": PURE
-    | {"alg.core", "alg.testing", "alg.conversation", "alg.player", "alg.registry", "alg.settings"}
-    | {"alg.certificates", "alg.plugin_config"},
+    | {"alg.core", "alg.testing", "alg.conversation", "alg.player", "alg.registry", "alg.plugin_config"},
+    "alg/explain_settings.py": PURE | {"alg", "alg.core", "alg.certificates", "alg.settings"},
     "alg/own_address.py": ANY | {"alg.core"},
     "alg/dynamic_ports.py": ANY | {"alg.core"},
     "alg/relay/": ANY
@@ -113,7 +113,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/daemon.py": ANY | {"alg.notify", "alg.registry", "alg.relay", "alg.settings", "uvloop"},
     "alg/__main__.py": frozenset({"alg.cli"}),
     "alg/cli.py": ANY
-    | {"alg", "alg.core", "alg.conversation", "alg.explain", "alg.registry", "alg.config", "alg.overrides"}
+    | {
+        "alg",
+        "alg.core",
+        "alg.conversation",
+        "alg.explain",
+        "alg.explain_settings",
+        "alg.registry",
+        "alg.config",
+        "alg.overrides",
+    }
     | {
         "alg.routes",
         "alg.interception",

@@ -14,7 +14,7 @@ from alg import nft
 from alg.cli import main
 from alg.core.addresses import parse_address
 from alg.core.errors import ConfigError
-from alg.core.model import Endpoint, PortRange
+from alg.core.model import Endpoint, PortRange, Transport
 
 ALLOWED = ("--allow-upstream", "10.77.2.0/24")
 FTP = ("--plugin", "21=ftp")
@@ -33,7 +33,7 @@ table inet alg {
 
 	chain prerouting {
 		type filter hook prerouting priority mangle; policy accept;
-		meta l4proto tcp jump divert
+		meta l4proto { tcp, udp } jump divert
 """
 TPROXY = """\
 		{interfaces}tcp flags & (syn | ack) == syn jump intercept
@@ -47,13 +47,14 @@ TPROXY = """\
 	# While the gateway does not run, nobody passes by it.
 	chain closed {{
 		meta l4proto tcp reject with tcp reset
+		reject
 	}}
 }}
 """
 REDIRECT = """\
 	}}
 
-	chain intercept {{
+	chain translate {{
 		type nat hook prerouting priority dstnat; policy accept;
 		meta mark 0x00414c47 return
 		fib daddr type {{ local, broadcast, anycast, multicast }} return
@@ -148,6 +149,30 @@ def test_redirect(arguments: tuple[str, ...], rules: str) -> None:
     assert rules_of("--intercept", "redirect", *arguments, *ALLOWED) == HEAD + REDIRECT.format(rules=rules)
 
 
+DATAGRAMS = """\
+	chain intercept {
+		fib daddr type { local, broadcast, anycast, multicast } return
+		meta nfproto ipv4 udp dport { 69, 53 } tproxy ip to :8080 meta mark set 0x00414c47 accept
+		meta nfproto ipv4 udp dport { 69, 53 } goto closed
+	}
+"""
+
+
+def test_datagrams() -> None:
+    """They are handed over as they are, by either method; the same port may lead elsewhere over TCP."""
+    ports = [word for each in ("69=tftp", "53=udp", "53=tcp") for word in ("--plugin", each)]
+    arguments = ("transparent@0.0.0.0:8080", *ports, "--interface", "lan0", *ALLOWED)
+    redirected = rules_of("--intercept", "redirect", *arguments)
+    assert DATAGRAMS in redirected
+    assert '\t\tiifname { "lan0" } meta l4proto udp jump intercept\n' in redirected
+    assert "tcp dport { 53 } tcp flags & (syn | ack) == syn redirect to :8080" in redirected
+    assert redirected.count("jump intercept") == 1
+    handed_over = rules_of(*arguments)
+    assert handed_over.count("jump intercept") == 2
+    assert handed_over.count("tcp dport { 53 } tproxy ip to :8080") == 1
+    assert handed_over.count("udp dport { 69, 53 } tproxy ip to :8080") == 1
+
+
 def test_a_file(tmp_path: Path) -> None:
     """All transparent routes of a configuration, and no other; the routing of both IP versions beside them."""
     path = tmp_path / "alg.toml"
@@ -194,9 +219,15 @@ PORTS = st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(lambda pair:
 LISTENS = st.builds(Endpoint, st.ip_addresses(), st.integers(1, 65535))
 PLANS = st.builds(
     nft.Plan,
-    st.lists(st.builds(nft.Interception, LISTENS, st.lists(PORTS, min_size=1, max_size=4).map(tuple)), min_size=1).map(
-        tuple
-    ),
+    st.lists(
+        st.builds(
+            nft.Interception,
+            LISTENS,
+            st.lists(PORTS, min_size=1, max_size=4).map(tuple),
+            st.sampled_from(Transport),
+        ),
+        min_size=1,
+    ).map(tuple),
     st.sampled_from(nft.Intercept),
     st.lists(st.from_regex(r"[a-z0-9]{1,15}", fullmatch=True), max_size=3).map(tuple),
     numbers=st.builds(nft.Numbers, st.integers(1, 0xFFFFFFFF), st.integers(300, 0xFFFFFFFF)),
@@ -209,10 +240,11 @@ def test_what_holds_for_all(plan: nft.Plan) -> None:
     text = nft.script(plan)
     assert set(re.findall(r"hook (\w+)", text)) == {"prerouting"}
     assert text.count("{") == text.count("}")
-    chosen = text.index("chain intercept")
+    chosen = re.search("chain (intercept|translate)", text)
+    assert chosen is not None
     for match in re.finditer(r"tproxy|redirect to|dnat", text):
         assert text.index("fib daddr type { local, broadcast, anycast, multicast } return") < match.start()
-        assert match.start() > chosen
+        assert match.start() > chosen.start()
     assert nft.read_numbers(text) == plan.numbers
     for command in nft.ip_commands(plan, "add"):
         assert command[1] in [f"-{each}" for each in plan.versions]
@@ -226,6 +258,7 @@ def test_what_holds_for_all(plan: nft.Plan) -> None:
         (("transparent@0.0.0.0:8080", *ALLOWED), "say which, by --plugin"),
         (("transparent@0.0.0.0:0", *FTP, *ALLOWED), "write one in place of 0"),
         (("transparent@0.0.0.0:8080", "transparent@0.0.0.0:8081", *FTP, *ALLOWED), "port 21 is wanted by 0.0.0.0:8081"),
+        (("transparent@0.0.0.0:69", "--plugin", "69=tftp", *ALLOWED), "listen at another port"),
         (("transparent@0.0.0.0:8080", *FTP, *ALLOWED, "--table", "a b"), "--table 'a b'"),
         (("transparent@0.0.0.0:8080", *FTP, *ALLOWED, "--interface", 'a"; drop'), "--interface"),
         (("transparent@0.0.0.0:8080", *FTP, *ALLOWED, "--mark", "0"), "--mark 0x0"),

@@ -105,14 +105,13 @@ def _socks5(target: Endpoint, user: bytes, password: bytes) -> _Steps:
     version, method = yield b"\x05%c%s" % (len(methods), methods), 2
     if version != 5 or method not in methods:
         raise ConnectError("the proxy wants another way to know who we are", reason="proxy_failed")
-    sending = b""
     if method == 2:
         answer = yield b"\x01%c%s%c%s" % (len(user), user, len(password), password), 2
         if answer[1] != 0:
             raise PolicyError(f"the proxy does not know {user.decode(errors='replace')}", reason="proxy_refused")
     address = target.address.packed
     kind = b"\x01" if target.address.version == 4 else b"\x04"
-    answer = yield sending + b"\x05\x01\x00" + kind + address + target.port.to_bytes(2), 4
+    answer = yield b"\x05\x01\x00" + kind + address + target.port.to_bytes(2), 4
     if answer[0] != 5:
         raise ConnectError("the proxy speaks no SOCKS5", reason="proxy_failed")
     if answer[1] == 2:

@@ -5,9 +5,9 @@ UDP is not done with when somebody has come, so all of it ends together, after a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
-from alg.core.addresses import Address
 from alg.core.errors import AlgError, BindError, PolicyError
 from alg.core.events import Event, RelatedEnded
 from alg.core.model import Endpoint, Leg, Outcome, Side
@@ -33,6 +33,7 @@ class DatagramLeaseOwner(Protocol):
         """Those of the relay."""
 
     route: Route
+    foreign: frozenset[Side]
     legs: dict[Side, Leg]
     core: Session
 
@@ -77,8 +78,7 @@ class DatagramLease:
             for _ in range(expectation.span):
                 services.budget.take_datagram_flow()
                 taken += 1
-            realm, local = owner.route.realms[self.origin], owner.legs[self.origin].local.address
-            opened = services.ports.open_span(realm, local, datagrams.listen, expectation.span)
+            opened = self._open(expectation.span)
         except BindError:
             for _ in range(taken):
                 services.budget.give_datagram_flow()
@@ -88,6 +88,22 @@ class DatagramLease:
             self.pair, pair.pair = pair, self
         lease.start(services.loop.time())
         self._timer = services.timeouts(expectation.lifetime).begin(self._expire)
+
+    def _open(self, span: int) -> list[DynamicPort]:
+        """Listen at ports of ours; where we stand for the target, at its own, so that nothing has to be rewritten.
+
+        Raises:
+            BindError: there are none.
+        """
+        owner, ports = self._owner, self.services.ports
+        local = owner.legs[self.origin].local.address
+        if self.origin not in owner.foreign:
+            return ports.open_span(owner.route.realms[self.origin], local, datagrams.listen, span)
+        if self.target.address.version != local.version:
+            raise BindError(
+                f"{self.target} is not of the IP version of {local}, for whose owner we would listen", reason="no_port"
+            )
+        return ports.open_foreign_span(self.target, partial(datagrams.listen, transparent=True), span)
 
     @property
     def endpoints(self) -> dict[Side, Endpoint]:
@@ -104,10 +120,17 @@ class DatagramLease:
         """Those of the session."""
         return self._owner.services
 
-    def source(self) -> Address | None:
-        """Where it is dialled from: our end of the leg that its session has there."""
-        address = self._owner.legs[self.origin.other].local.address
-        return address if address.version == self.target.address.version else None
+    def speak_to(self, target: Endpoint, flow: _Flow) -> ServerSocket:
+        """Speak to that target, from our end of the leg that its session has there.
+
+        Raises:
+            OSError: there is no way to it.
+        """
+        side = self.origin.other
+        address = self._owner.legs[side].local.address
+        source = address if address.version == target.address.version else None
+        transparent = side in self._owner.foreign
+        return ServerSocket(self.services.watcher, target, source, flow, loose=False, transparent=transparent)
 
     def admit(self, peer: Endpoint, port: _Port) -> bool:
         """Whether that sender may begin a flow through that port; if not, it is recorded, and nothing used up."""
@@ -253,7 +276,7 @@ class _Flow:
         if out is None:
             lease.services.budget.take_datagram_flow()
             try:
-                self.dialled = ServerSocket(lease.services.watcher, target, lease.source(), self, loose=False)
+                self.dialled = lease.speak_to(target, self)
             except OSError:
                 lease.services.budget.give_datagram_flow()
                 raise

@@ -77,6 +77,7 @@ class DatagramSession:
         "assured",
         "core",
         "error",
+        "foreign",
         "idle",
         "last",
         "leases",
@@ -94,6 +95,7 @@ class DatagramSession:
         self.route = route
         self.number = number
         self._way = way
+        self.foreign = route.foreign
         self._machine: DatagramMachine | None = None
         self._passes: set[Side] = set(Side)
         self._records = SessionRecords(route.plugin.name, number, services.limits.records_per_session)
@@ -123,10 +125,11 @@ class DatagramSession:
         Raises:
             OSError: there is none, or no way to the target.
         """
-        bind = self.route.realms[Side.SERVER].bind
+        transparent = Side.SERVER in self.foreign
+        bind = self.peer.address if transparent else self.route.realms[Side.SERVER].bind
         source = bind if bind is not None and bind.version == target.address.version else None
-        loose = self._sessions.is_loose(self.route)
-        self.server = ServerSocket(self._sessions.services.watcher, target, source, self, loose=loose)
+        loose, watcher = self._sessions.is_loose(self.route), self.services.watcher
+        self.server = ServerSocket(watcher, target, source, self, loose=loose, transparent=transparent)
 
     def begin(self, plugin: Plugin[object] | None, targets: Mapping[Side, TargetRules]) -> None:
         """Start the plugin, if any; without one, both directions pass.
@@ -161,6 +164,7 @@ class DatagramSession:
         if self.answered and not self.assured:
             self.assured = True
             self._sessions.assure(self)
+            self._opened()
         else:
             self._sessions.touch(self)
         if Side.CLIENT in self._passes:
@@ -172,9 +176,7 @@ class DatagramSession:
         """The server said this."""
         self.last = now = self._sessions.services.loop.time()
         self._bytes[Side.SERVER] += len(data)
-        if not self.answered:
-            self.answered = True
-            self._opened()
+        self.answered = True
         self._sessions.touch(self)
         if Side.SERVER in self._passes:
             self._answer(data)
@@ -268,7 +270,7 @@ class DatagramSession:
     def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
         """Write a record of the session; what anybody can have us refuse, under forged addresses too, only so often."""
         if is_refusal(reason) and not self.answered:
-            self._sessions.refused_early(reason, f"{self.peer}: {message}", self.route.plugin.name)
+            self._sessions.tell(reason, f"{self.peer}: {message}", self.route.plugin.name)
         elif wanted(reason):
             self._records.write(reason, message, fields)
 
@@ -334,22 +336,22 @@ class DatagramSession:
             self._records.write("session_open", f"{self.peer} -> {self.server.target}")
 
     def _close_records(self) -> None:
-        """A flow that no server has answered is one of many, perhaps: it is only counted."""
+        """A client that has not spoken after the answer may be made up, and one of many: its flow is only counted."""
         error, seconds = self.error, self._sessions.services.loop.time() - self._began
+        cause = f", {error}" if error else ""
+        flow = f"{self.peer} -> {self.server.target} ended after {seconds:.3f} s"
         if not self.answered:
-            cause = f": {error}" if error else ""
-            name = f"{self.peer} -> {self.server.target} ended after {seconds:.3f} s without an answer{cause}"
-            self._sessions.unanswered.tell(name, self.route.plugin.name)
+            self._sessions.unanswered.tell(f"{flow} without an answer{cause}", self.route.plugin.name)
         elif error is not None or wanted("session_close"):
             up, down = (self._bytes[side] for side in Side)
             fields: dict[str, Field] = {"bytes_up": up, "bytes_down": down, "milliseconds": round(seconds * 1000)}
-            cause = f", {error}" if error else ""
             if self.lost_datagrams:
                 fields["lost"] = self.lost_datagrams
                 cause = f", {self.lost_datagrams} datagrams lost{cause}"
-            self._records.write(
-                error.reason if error is not None and error.reason != "idle" else "session_close",
-                f"{self.peer} ended after {seconds:.3f} s, {up} bytes up, {down} bytes down{cause}",
-                fields,
-            )
+            words = f"{flow}, {up} bytes up, {down} bytes down{cause}"
+            reason = error.reason if error is not None and error.reason != "idle" else "session_close"
+            if self.assured:
+                self._records.write(reason, words, fields)
+            else:
+                self._sessions.tell(reason, words, self.route.plugin.name, fields)
         self._records.close()

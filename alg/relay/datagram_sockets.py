@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from alg.core.addresses import Address
 from alg.core.model import Endpoint
+from alg.relay.sockets import make_transparent, parse_sockaddr
 
 SIZE = 65536
 """Bytes of a receive buffer: one more than any datagram has, so one that fills it was cut off."""
@@ -28,8 +29,10 @@ Ancillary: TypeAlias = list[tuple[int, int, bytes]]
 
 # <linux/in.h>, <linux/in6.h>; not all of them are in `socket`.
 _IP_PKTINFO, _IP_RECVERR, _IPV6_RECVERR = 8, 11, 25
+_IP_ORIGINAL_DESTINATION, _IPV6_ORIGINAL_DESTINATION = 20, 74
+_SOCKADDR6 = 28
 _PKTINFO4, _PKTINFO6 = struct.Struct("=I4s4s"), struct.Struct("=16sI")
-ANCILLARY_SIZE = socket.CMSG_SPACE(_PKTINFO6.size)
+ANCILLARY_SIZE = max(map(socket.CMSG_SPACE, (_PKTINFO6.size, _SOCKADDR6)))
 _ERROR_SIZE = socket.CMSG_SPACE(64)
 
 FULL = frozenset((errno.EAGAIN, errno.ENOBUFS))
@@ -46,19 +49,26 @@ def _datagram_socket(address: Address) -> socket.socket:
     return sock
 
 
-def listen(endpoint: Endpoint) -> socket.socket:
+def listen(endpoint: Endpoint, *, transparent: bool = False, intercepts: bool = False) -> socket.socket:
     """Take datagrams at that endpoint, exclusively: over UDP, SO_REUSEADDR would let others share it.
 
-    Bound to all addresses, the socket tells with each datagram to which of them it was sent.
+    Bound to all addresses, the socket tells with each datagram to which of them it was sent. With `transparent` the address
+    may be another host's; with `intercepts`, datagrams for others arrive, and each tells whom it was meant for.
 
     Raises:
-        OSError: the port is taken, the address is not ours, or permission is missing.
+        OSError: the port is taken, the address is not ours, or permission is missing (CAP_NET_ADMIN for both of these).
     """
     sock = _datagram_socket(endpoint.address)
     try:
         if endpoint.address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if endpoint.address.is_unspecified and endpoint.address.version == 6:
+        if transparent or intercepts:
+            make_transparent(sock, endpoint.address)
+        if intercepts and endpoint.address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_ORIGINAL_DESTINATION, 1)
+        elif intercepts:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_ORIGINAL_DESTINATION, 1)
+        elif endpoint.address.is_unspecified and endpoint.address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         elif endpoint.address.is_unspecified:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
@@ -69,8 +79,9 @@ def listen(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-def dial(target: Endpoint, source: Address | None, *, loose: bool) -> socket.socket:
-    """A socket for what is said to that target, from a given local address if one is named.
+def dial(target: Endpoint, source: Address | None, *, loose: bool, transparent: bool = False) -> socket.socket:
+    """A socket for what is said to that target, from a given local address if one is named, with `transparent` also one of
+    another host.
 
     With `loose`, answers from any port, and from anybody, arrive at it; else the kernel lets through only the target's.
 
@@ -81,6 +92,8 @@ def dial(target: Endpoint, source: Address | None, *, loose: bool) -> socket.soc
     try:
         if source is None and loose:
             source = _source_for(target)  # bound to all addresses, it would not know its own
+        if source is not None and transparent:
+            make_transparent(sock, source)
         if source is not None:
             sock.bind((str(source), 0))
         if not loose:
@@ -118,6 +131,16 @@ def local_address(ancillary: Iterable[tuple[int, int, bytes]]) -> Address | None
             return ip_address(_PKTINFO4.unpack(data[: _PKTINFO4.size])[2])
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
             return ip_address(_PKTINFO6.unpack(data[: _PKTINFO6.size])[0])
+    return None
+
+
+def original_destination(ancillary: Iterable[tuple[int, int, bytes]]) -> Endpoint | None:
+    """Whom an intercepted datagram was meant for."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_ORIGINAL_DESTINATION:
+            return parse_sockaddr(data, 4)
+        if level == socket.IPPROTO_IPV6 and kind == _IPV6_ORIGINAL_DESTINATION:
+            return parse_sockaddr(data, 6)
     return None
 
 

@@ -15,6 +15,7 @@ from alg.core.datagrams import DatagramPlugin
 from alg.core.errors import AlgError, BindError
 from alg.core.machines import make_plugin
 from alg.core.model import Endpoint, Side
+from alg.core.plugin import Field
 from alg.core.policy import TargetRules
 from alg.core.rate import RateLimit
 from alg.relay.datagram_session import DatagramSession, Way
@@ -26,7 +27,7 @@ from alg.settings import Route, idle_of
 ANSWERS_PER_SECOND = 10
 """How often, in all, something is said on our own account to senders whose address may be forged."""
 _REASONS = 64
-"""How many reasons of refusals are told apart."""
+"""How many reasons are told apart."""
 _LOOKS = 8
 """How often within the shortest idle time all flows are looked at."""
 _LONGEST_LOOK = 1.0
@@ -52,7 +53,7 @@ class DatagramSessions:
         self.unanswered = Tally("unanswered", clock)
         self.refused = Tally("datagram_refused", clock)
         self._evicted = Tally("flow_evicted", clock)
-        self._early: dict[str, Tally] = {}
+        self._tallies: dict[str, Tally] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._longest_idle = float("inf")
@@ -70,6 +71,10 @@ class DatagramSessions:
     def is_loose(route: Route) -> bool:
         """Whether the server may answer from another port."""
         return issubclass(route.plugin, DatagramPlugin) and route.plugin.loose_peer_port
+
+    def comes_from(self, endpoint: Endpoint) -> bool:
+        """Whether one of the flows speaks to its server from there."""
+        return any(session.server.local == endpoint for session in self._sessions)
 
     # The beginning.
 
@@ -126,12 +131,12 @@ class DatagramSessions:
         """Whether something may be said now to a sender whose address may be forged."""
         return self._answers.admit(self.services.loop.time())
 
-    def refused_early(self, reason: str, message: str, protocol: str) -> None:
-        """A plugin has refused something to a client that no server has answered."""
-        if reason not in self._early and len(self._early) < _REASONS:
-            self._early[reason] = Tally(reason, self.services.loop.time)
-        if reason in self._early:
-            self._early[reason].tell(message, protocol)
+    def tell(self, reason: str, message: str, protocol: str, fields: Mapping[str, Field] | None = None) -> None:
+        """Record, once a second, what has to do with a client that may be made up."""
+        if reason not in self._tallies and len(self._tallies) < _REASONS:
+            self._tallies[reason] = Tally(reason, self.services.loop.time)
+        if reason in self._tallies:
+            self._tallies[reason].tell(message, protocol, fields)
 
     # While they live.
 

@@ -8,16 +8,16 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from alg.core.addresses import Address, is_this_host, parse_address, within
+from alg.core.addresses import Address, parse_address, within
 from alg.core.doorway import Ask, Doorway
 from alg.core.errors import AlgError, PolicyError, ProtocolError
 from alg.core.model import Endpoint
-from alg.own_address import is_own_address
 from alg.relay import sockets
 from alg.relay.association import Association
 from alg.relay.datagrams import DatagramSessions
 from alg.relay.entrance import Entrance
 from alg.relay.listener import Listener
+from alg.relay.loops import refuse_loop
 from alg.relay.reception import Reception
 from alg.relay.resolution import Resolution
 from alg.relay.services import Services
@@ -212,28 +212,14 @@ class Doorman:
         target = sockets.original_destination(sock)
         visitor = Visitor(self._services, sock, peer, target)
         try:
-            self._refuse_loop(target, peer)
+            refuse_loop(self._services.gate, peer, target, self._is_ours)
         except PolicyError as error:
             self._refuse(listener, visitor, share, error)
             return
         self._connect(listener, visitor, share, Upstream(str(target.address), target.port))
 
-    def _refuse_loop(self, target: Endpoint, peer: Endpoint) -> None:
-        """
-        Raises:
-            PolicyError: it was meant for us, or it is one of our own connections that came back to us.
-        """
-        if self._services.gate.is_own_socket(target):
-            raise PolicyError(
-                f"{target} is this listener itself: it takes what is intercepted (alg nft), and no one else",
-                reason="self_target",
-            )
-        ours = is_this_host(peer.address) or is_own_address(peer.address)
-        if ours and any(session.comes_from(peer) for session in self._sessions):
-            raise PolicyError(
-                f"{peer} -> {target} is a connection of this gateway: intercept what comes in, not what we send out",
-                reason="loop",
-            )
+    def _is_ours(self, peer: Endpoint) -> bool:
+        return any(session.comes_from(peer) for session in self._sessions)
 
     def close(self) -> None:
         """Nobody is taken in any more; who waits is refused."""

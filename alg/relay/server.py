@@ -19,13 +19,14 @@ from alg.relay.datagram_listener import DatagramListener
 from alg.relay.datagrams import DatagramSessions
 from alg.relay.doorman import Doorman, needs_doorman
 from alg.relay.entrance import Entrance
+from alg.relay.intercepted_datagrams import InterceptingListener
 from alg.relay.listener import Listener
 from alg.relay.records import record
 from alg.relay.services import Services
 from alg.relay.session import RelayedSession
 from alg.relay.shared import SharedListener
 from alg.relay.visitor import Visitor
-from alg.settings import Limits, Route, Times
+from alg.settings import Limits, Route, Times, Way
 
 _LOOKS = 8
 """How often within the idle time all sessions are looked at."""
@@ -93,6 +94,8 @@ class Relay:
         try:
             if route.plugin.transport is Transport.UDP:
                 return DatagramListener(self.services, route, self.datagrams)
+            if any(rule.plugin.transport is Transport.UDP for rule in route.rules) and route.way is Way.TRANSPARENT:
+                return InterceptingListener(self.services, route, self._admit, self.datagrams)
             return Listener(self.services, route, self._admit)
         except OSError as error:
             raise BindError(f"route {route}: cannot listen at {route.listen}: {error.strerror}") from None

@@ -38,9 +38,17 @@ class ServerSocket:
     __slots__ = ("_fixed", "_listener", "_loose", "_peer", "_sock", "_watcher", "local", "target")
 
     def __init__(
-        self, watcher: Watcher, target: Endpoint, source: Address | None, listener: ServerListener, *, loose: bool
+        self,
+        watcher: Watcher,
+        target: Endpoint,
+        source: Address | None,
+        listener: ServerListener,
+        *,
+        loose: bool,
+        transparent: bool = False,
     ) -> None:
-        """With `loose`, the first answer may come from any port of the target's address, and fixes that port.
+        """With `loose`, the first answer may come from any port of the target's address, and fixes that port; with
+        `transparent`, the source may be another host's.
 
         Raises:
             OSError: there is no way to the target.
@@ -49,7 +57,7 @@ class ServerSocket:
         self._listener = listener
         self._loose = loose
         self._fixed = False
-        self._sock = datagrams.dial(target, source, loose=loose)
+        self._sock = datagrams.dial(target, source, loose=loose, transparent=transparent)
         self.target = target
         self._peer: tuple[str, int] = str(target.address), target.port
         self.local = endpoint_of(self._sock.getsockname())

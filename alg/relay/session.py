@@ -35,7 +35,7 @@ from alg.relay.timeouts import Timeouts
 from alg.relay.tls import TlsEngine
 from alg.relay.tls_settings import SessionTls
 from alg.relay.visitor import Visitor
-from alg.settings import Route, Way
+from alg.settings import Way
 
 
 def _nothing() -> None:
@@ -102,7 +102,7 @@ class RelayedSession:
         self._visitor: Visitor | None = visitor
         """The client until the upstream is connected."""
         self.asks = self.route.way in (Way.SOCKS, Way.CONNECT)
-        self.foreign = _foreign_sides(self.route)
+        self.foreign = self.route.foreign
         self._closed = False
         self._over = False
         """Whether the master flow has ended."""
@@ -409,10 +409,3 @@ class RelayedSession:
             self.master = None
         self.core.close()
         self._on_closed(self)
-
-
-def _foreign_sides(route: Route) -> frozenset[Side]:
-    """Where our end of a leg has the address of whom we stand for."""
-    if route.way is not Way.TRANSPARENT:
-        return frozenset()
-    return frozenset(Side) if route.keep_client_address else frozenset({Side.CLIENT})

@@ -48,7 +48,7 @@ def listen(endpoint: Endpoint, *, backlog: int = BACKLOG, transparent: bool = Fa
     sock = _stream_socket(endpoint.address)
     try:
         if transparent:
-            _make_transparent(sock, endpoint.address)
+            make_transparent(sock, endpoint.address)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if endpoint.address.version == 6:
@@ -61,7 +61,12 @@ def listen(endpoint: Endpoint, *, backlog: int = BACKLOG, transparent: bool = Fa
     return sock
 
 
-def _make_transparent(sock: socket.socket, address: Address) -> None:
+def make_transparent(sock: socket.socket, address: Address) -> None:
+    """Have it bound to that address though it may be another host's.
+
+    Raises:
+        OSError: permission is missing (CAP_NET_ADMIN).
+    """
     level, option = _TRANSPARENT[address.version]
     sock.setsockopt(level, option, 1)
 
@@ -77,8 +82,12 @@ def original_destination(sock: socket.socket) -> Endpoint:
         found = sock.getsockopt(level, option, size)
     except OSError:
         return local
-    raw = found[4:8] if local.address.version == 4 else found[8:24]  # struct sockaddr_in, sockaddr_in6
-    return Endpoint(ip_address(raw), int.from_bytes(found[2:4]))
+    return parse_sockaddr(found, local.address.version)
+
+
+def parse_sockaddr(data: bytes, version: int) -> Endpoint:
+    """What a `struct sockaddr_in` says (version 4), or a `sockaddr_in6`."""
+    return Endpoint(ip_address(data[4:8] if version == 4 else data[8:24]), int.from_bytes(data[2:4]))
 
 
 def source_toward(target: Address) -> Address | None:
@@ -102,7 +111,7 @@ def dial(target: Endpoint, source: Address | None, *, transparent: bool = False)
     sock = _stream_socket(target.address)
     try:
         if transparent and source is not None:
-            _make_transparent(sock, source)
+            make_transparent(sock, source)
             # Its host may announce this very port next, and we must listen there, even while this one is in TIME_WAIT.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if source is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from alg.core.plugin import Field
 from alg.relay.records import record
 
 
@@ -18,11 +19,11 @@ class Tally:
         self._last = float("-inf")
         self._count = 0
 
-    def tell(self, message: str, protocol: str) -> None:
+    def tell(self, message: str, protocol: str, fields: Mapping[str, Field] | None = None) -> None:
         """It happened once more."""
         self._count += 1
         now = self._clock()
         if now - self._last >= 1.0:
             more = f" ({self._count} since the last such record)" if self._count > 1 else ""
-            record(self._reason, f"{message}{more}", protocol=protocol, fields={"count": self._count})
+            record(self._reason, f"{message}{more}", protocol=protocol, fields={**(fields or {}), "count": self._count})
             self._last, self._count = now, 0

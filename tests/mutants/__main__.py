@@ -29,6 +29,7 @@ from tests.mutants.ftp import FTP_MUTANTS
 from tests.mutants.ftps import FTPS_MUTANTS
 from tests.mutants.http import HTTP_MUTANTS
 from tests.mutants.http_mapping import HTTP_MAPPING_MUTANTS
+from tests.mutants.interception import INTERCEPTION_MUTANTS
 from tests.mutants.mitm import MITM_MUTANTS
 from tests.mutants.nft import NFT_MUTANTS
 from tests.mutants.relay import RELAY_MUTANTS
@@ -55,6 +56,7 @@ EVERY = (
     *DOOR_MUTANTS,
     *WAYS_MUTANTS,
     *NFT_MUTANTS,
+    *INTERCEPTION_MUTANTS,
     *UDP_MUTANTS,
 )
 

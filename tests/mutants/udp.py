@@ -41,6 +41,14 @@ UDP_MUTANTS = (
         CORE,
     ),
     Mutant("udp: what is given back comes for ever", "F36", MACHINE, " and self._heard > 1", "", CORE),
+    Mutant(
+        "udp: each question is a record",
+        EVICTION,
+        SESSION,
+        "            if self.assured:\n                self._records.write(",
+        "            if True:\n                self._records.write(",
+        (RELAY, "-k", "questions"),
+    ),
     # The server's side.
     Mutant(
         "udp: anybody is the server",

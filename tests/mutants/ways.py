@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.table import SESSION, Mutant
+from tests.mutants.table import SESSION, Mutant, left_out
 
 DOORMAN, RECEPTION, RESOLUTION = "alg/relay/doorman.py", "alg/relay/reception.py", "alg/relay/resolution.py"
 INCOMING, CLAIMS, ADDRESSES = (
@@ -14,6 +14,7 @@ INCOMING, CLAIMS, ADDRESSES = (
 ASKING, CLAIMED = ("tests/relay/test_asking.py",), ("tests/relay/test_claims.py",)
 PUBLIC, LENT = ("tests/core/test_addresses.py",), ("tests/core/test_session.py",)
 
+CHAIN, CHAINED = "alg/relay/chain.py", ("tests/relay/test_chain.py",)
 ASSOCIATION, ASSOCIATED = "alg/relay/association.py", ("tests/relay/test_associations.py",)
 
 WAYS_MUTANTS = (
@@ -88,5 +89,27 @@ WAYS_MUTANTS = (
         "return opens and self._gate.is_lent(target, self._client, legs[Side.SERVER].peer.address)",
         "return opens and target in self._gate._lent",
         LENT,
+    ),
+    # Through another proxy.
+    Mutant(
+        *("ways: what comes behind a proxy's answer is lost", "smuggling", CHAIN),
+        "sock.recv(client.receive(seen))",
+        "client.receive(sock.recv(HEAD_LIMIT))",
+        CHAINED,
+    ),
+    Mutant(
+        "ways: a proxy may take for ever",
+        "T79",
+        CHAIN,
+        "services.connect_timeouts.begin(self._time_out)",
+        "services.timeouts(60).begin(self._time_out)",
+        CHAINED,
+    ),
+    left_out("ways: a proxy that hangs up", "F36", CHAIN, "not seen", CHAINED),
+    Mutant(
+        *("ways: past the proxy to the server", "T12", "alg/relay/reach.py"),
+        "if route.via is not None:",
+        "if False:",
+        CHAINED,
     ),
 )

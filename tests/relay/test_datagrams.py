@@ -161,6 +161,31 @@ def test_what_is_never_answered_is_counted_only(run: Run) -> None:
     run(work())
 
 
+def test_questions_that_are_answered_are_counted_only(run: Run) -> None:
+    """Clients that do not speak again may be made up: one record a second, with what one of them said."""
+
+    async def work() -> None:
+        async with relaying_datagrams(idle=0.1) as rig:
+            for _ in range(5):
+                with DatagramPeer() as client:
+                    await rig.ask(client, b"x")
+                    rig.host.answer(b"yes")
+                    assert await client.receive() == b"yes"
+            async with asyncio.timeout(DEADLINE):
+                await rig.relay.datagrams.wait_idle()
+            assert len(rig.notes.all) == 1
+            note = await rig.notes.wait("session_close")
+            assert "1 bytes up, 3 bytes down" in note.message
+            with DatagramPeer() as client:
+                await rig.ask(client, b"x")
+                rig.host.answer(b"yes")
+                assert await client.receive() == b"yes"
+                await rig.ask(client, b"and?")
+                assert (await rig.notes.wait("session_open")).message == f"{client.endpoint} -> {rig.host.endpoint}"
+
+    run(work())
+
+
 def test_f36_an_upstream_that_is_not_there_is_recorded_once_and_may_come_back(run: Run) -> None:
     """F36: ICMP port unreachable, thousands of times; then somebody listens there, and the same flow goes on."""
 

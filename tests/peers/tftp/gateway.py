@@ -1,5 +1,6 @@
 """What stands between client and server: ALG as a user would start it, and what it is compared with.
 
+`tproxy` is ALG too, which the client does not know of: it has a default route, and speaks to the server's own address.
 `kernel` is masquerade with the connection tracking helper for TFTP, `plain` the same without it, `direct` are ordinary
 routes. Here alone stands what the command line of the plugin looks like.
 """
@@ -15,15 +16,17 @@ from pathlib import Path
 from tests.peers.gateway import Gateway, Orders, route
 from tests.peers.namespaces import GATEWAY_INSIDE, SERVER, Lab
 from tests.peers.processes import LabError
+from tests.peers.transparent.middle import ALLOWED, ROUTES, default_route, rules
 
 from .servers import PORT
 
-ALG, DIRECT, KERNEL, PLAIN = MODES = ("alg", "direct", "kernel", "plain")
+ALG, TPROXY, DIRECT, KERNEL, PLAIN = MODES = ("alg", "tproxy", "direct", "kernel", "plain")
+TRANSPARENT = (*ROUTES, "--plugin", f"{PORT}=tftp", *ALLOWED)
 
 
 @dataclass(frozen=True)
 class Joint:
-    """What joins the two sides, and where the client finds the server. `process` runs in mode `alg` alone."""
+    """What joins the two sides, and where the client finds the server. `process` runs in modes `alg` and `tproxy` alone."""
 
     mode: str
     hosts: dict[int, str]
@@ -45,6 +48,13 @@ def joined(lab: Lab, mode: str, home: Path, complaints: list[str]) -> Iterator[J
     if mode == ALG:
         with Gateway(lab, "alg", orders(home)) as process:
             yield Joint(mode, GATEWAY_INSIDE, process)
+            complaints.extend(process.finish())
+        return
+    if mode == TPROXY:
+        default_route(lab)
+        told = Orders(TRANSPARENT, len(ROUTES), home, ready=r"\bready: transparent ")
+        with rules(lab, TPROXY, *TRANSPARENT, "--interface", "inside"), Gateway(lab, "alg", told) as process:
+            yield Joint(mode, SERVER, process)
             complaints.extend(process.finish())
         return
     if mode in (KERNEL, PLAIN):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.peers import install as lab
 from tests.peers.processes import run
 
-PACKAGES = ("nftables", "inetutils-ftp")
+PACKAGES = ("nftables", "inetutils-ftp", "dnsmasq-base", "bind9-dnsutils")
 
 
 def install() -> None:

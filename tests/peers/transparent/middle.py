@@ -69,13 +69,20 @@ class Middle(Gateway):
 def lab_for(kind: str, server_etc: dict[str, str]) -> Iterator[Lab]:
     """The namespaces. Only the kernel forwards, and then only what it is told."""
     with Lab(kind not in OURS, server_etc) as lab:
-        for family in FORWARDING:
-            if lab.forwarding:
+        if lab.forwarding:
+            for family in FORWARDING:
                 lab.server.ip(f"-{family}", "route", "delete", "default")
-            else:
-                lab.client.ip(f"-{family}", "route", "add", "default", "via", GATEWAY_INSIDE[family])
-        settle(lab.gateway)
+            settle(lab.gateway)
+        else:
+            default_route(lab)
         yield lab
+
+
+def default_route(lab: Lab) -> None:
+    """Have the client send by the gateway whatever is not for its own network."""
+    for family in FORWARDING:
+        lab.client.ip(f"-{family}", "route", "add", "default", "via", GATEWAY_INSIDE[family])
+    settle(lab.gateway)
 
 
 def settle(namespace: Namespace, timeout: float = 10.0) -> None:

@@ -9,27 +9,26 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.clients import DIRECTIONS, Transfer
+from tests.peers.clients import DIRECTIONS
 from tests.peers.control_tap import segments, tap_socket
 from tests.peers.extras.stage import RowError, check, until
-from tests.peers.gateway import Orders
-from tests.peers.mover import Mover, sections_text
+from tests.peers.mover import Mover
 from tests.peers.namespaces import CLIENT, GATEWAY_INSIDE, GATEWAY_OUTSIDE, SERVER, Lab, bracketed
 from tests.peers.processes import LabError, Process, run, run_limited
-from tests.peers.servers import FTP_PORT, SAMPLE, Server, Site, digest_of, start_vsftpd
+from tests.peers.servers import FTP_PORT, SAMPLE, Site, digest_of
 from tests.peers.tls.certificates import Certificates
 from tests.peers.tls.clients import CLIENTS as TLS_CLIENTS
 from tests.peers.tls.clients import TlsTransfer
 from tests.peers.tls.services import tls_server
 
-from .middle import ALLOWED, FORWARDING, FTP, PORT, ROUTES, Middle, alg_nft, kernel_state, nft, orders, rules, way_back
-from .plan import CLIENTS
+from .datagram_singles import DATAGRAM_ROWS
+from .middle import ALLOWED, FORWARDING, FTP, PORT, ROUTES, alg_nft, kernel_state, nft, rules, way_back
 from .runner import SERVICE
+from .stage import Single, Stage, count, descriptors, hang_up
 
 HTTP_PORT = 80
 STRANGER = "10.77.9.9"
@@ -43,78 +42,6 @@ table inet loop {{
   }}
 }}
 """
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What the rows stand on."""
-
-    lab: Lab
-    kind: str
-    site: Site
-    scratch: Path
-    certificates: Certificates
-    mover: Mover
-
-    @contextmanager
-    def gateway(
-        self, *more: str, ports: tuple[str, ...] = FTP, only: tuple[str, ...] = ("--interface", "inside")
-    ) -> Iterator[Middle]:
-        """The gateway with these further arguments, and the rules for it, `only` for these interfaces; it must end well."""
-        with rules(self.lab, self.kind, *ROUTES, *ports, *ALLOWED, *only):
-            told = Orders((*ROUTES, *ports, *ALLOWED, *more), len(ROUTES), self.certificates.home, ready=READY)
-            with Middle(self.lab, self.kind, told) as gateway:
-                yield gateway
-                check(not (wrong := gateway.finish()), "; ".join(wrong))
-
-    @contextmanager
-    def vsftpd(self, more: str = "") -> Iterator[Process]:
-        """The server, with further lines of configuration."""
-        with Server("vsftpd", lambda site, scratch: start_vsftpd(site, scratch, more)).start(
-            self.lab, self.site, self.scratch
-        ) as process:
-            yield process
-
-    def move(self, gateway: Middle, client: str, mode: str, family: int, direction: str) -> None:
-        """Make a transfer that must succeed."""
-        label = f"{client}/{mode}/{family}/{direction}"
-        local = self.mover.local_file(label, direction)
-        transfer = Transfer(mode, family, direction, SERVER[family], FTP_PORT, local)
-        start = gateway.log_length()
-        trial = self.mover.run(transfer, CLIENTS[client](transfer))
-        shown = sections_text({"client": trial.said.splitlines(), "gateway log": gateway.log_since(start)})
-        check(not trial.problem, f"{label}: {trial.problem}\n{shown}")
-
-    def told(self, gateway: Middle, words: str, times: int = 1) -> None:
-        """The gateway must have written exactly so many records with these words."""
-        until(lambda: count(gateway, words) >= times, f"no record says {words!r}: {gateway.log_since(0)[-8:]}")
-        check(count(gateway, words) == times, f"{count(gateway, words)} records say {words!r}, wanted {times}")
-
-
-READY = orders(Path()).ready
-Single = Callable[[Stage], None]
-
-
-def count(gateway: Middle, words: str) -> int:
-    """How many lines of its log have them."""
-    return sum(words in line for line in gateway.log_since(0))
-
-
-def descriptors(gateway: Middle) -> int:
-    """How many files it has open."""
-    return len(os.listdir(f"/proc/{gateway.pid}/fd"))
-
-
-def hang_up(sock: socket.socket) -> bytes:
-    """What comes until the other end hangs up, however it does; an error if it does not."""
-    said = b""
-    with sock:
-        try:
-            while more := sock.recv(4096):
-                said += more
-        except ConnectionResetError:
-            pass
-    return said
 
 
 def no_trace(stage: Stage) -> None:
@@ -309,6 +236,7 @@ SINGLES: dict[str, Single] = {
     "not allowed": not_allowed,
     "http": http,
     "TLS passed on (must fail)": tls_passed_on,
+    **DATAGRAM_ROWS,
 }
 NAMES = tuple(SINGLES)
 
