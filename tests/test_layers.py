@@ -112,17 +112,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "alg/authority.py": ANY | {"alg.core", "alg.certificates", "alg.x509"},
     "alg/daemon.py": ANY | {"alg.notify", "alg.registry", "alg.relay", "alg.settings", "uvloop"},
     "alg/__main__.py": frozenset({"alg.cli"}),
+    "alg/cli_options.py": ANY | {"alg.core", "alg.routes", "click"},
     "alg/cli.py": ANY
-    | {
-        "alg",
-        "alg.core",
-        "alg.conversation",
-        "alg.explain",
-        "alg.explain_settings",
-        "alg.registry",
-        "alg.config",
-        "alg.overrides",
-    }
+    | {"alg", "alg.core", "alg.cli_options", "alg.config", "alg.conversation", "alg.explain", "alg.explain_settings"}
+    | {"alg.overrides", "alg.registry"}
     | {
         "alg.routes",
         "alg.interception",

@@ -56,24 +56,26 @@ class Listener:
         client = replace(route.targets[Side.CLIENT], loopback=is_this_host(route.listen.address))
         self.targets: dict[Side, TargetRules] = {Side.CLIENT: client, Side.SERVER: route.targets[Side.SERVER]}
         self.shared = SharedListeners(services, route, self.tls, self.targets, on_accepted)
-        self._treated: dict[PortRange | None, tuple[RouteTls | None, SharedListeners]] = {None: (self.tls, self.shared)}
+        self._treated: dict[tuple[PortRange, Transport], tuple[Route, RouteTls | None, SharedListeners]] = {}
         for rule in route.rules:
             treated = route.treated_by(rule)
             tls = _tls(treated)
-            self._treated[rule.ports] = tls, SharedListeners(services, treated, tls, self.targets, on_accepted)
+            shared = SharedListeners(services, treated, tls, self.targets, on_accepted)
+            self._treated[rule.ports, rule.plugin.transport] = treated, tls, shared
 
     def toward(
         self, upstream: Upstream, targets: Sequence[Endpoint], local: Endpoint, transport: Transport = Transport.TCP
     ) -> Arrival:
         """Where the session of a client begins that wants to go there; `targets` are what was judged."""
         rule = self.route.rule_for(upstream.port, transport)
-        route = replace(self.route.treated_by(rule), upstream=upstream)
+        route, tls, shared = self._treated[rule.ports, transport] if rule else (self.route, self.tls, self.shared)
+        route = replace(route, upstream=upstream)
         if rule is None and transport is Transport.UDP:
             route = replace(route, plugin=self._services.registry.find("udp"), config=None)
         on_loopback = any(is_this_host(target.address) for target in targets)  # as the route allows by name
         server = replace(self.targets[Side.SERVER], loopback=on_loopback)
         rules = {**self.targets, Side.SERVER: server}
-        return Arrival(route, local, targets, rules, *self._treated[rule.ports if rule else None])
+        return Arrival(route, local, targets, rules, tls, shared)
 
     def awaiting(self, sources: tuple[Address, ...], local: Endpoint) -> Arrival:
         """Where the session of a client begins that waits for one of them to come."""
@@ -177,7 +179,7 @@ class Listener:
         if self.sock.fileno() >= 0:
             self._services.watcher.forget(self.sock.fileno())
             self.sock.close()
-        for _, shared in self._treated.values():
+        for shared in (self.shared, *(shared for _, _, shared in self._treated.values())):
             shared.close()
 
 

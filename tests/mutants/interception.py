@@ -149,4 +149,12 @@ INTERCEPTION_MUTANTS = (
         "if False:",
         (RULES, "-k", "refused"),
     ),
+    Mutant(
+        "interception: what is said of datagrams counts for connections",
+        "F36",
+        "alg/relay/listener.py",
+        "self._treated[rule.ports, rule.plugin.transport] = treated, tls, shared",
+        "self._treated[rule.ports, Transport.TCP] = self._treated[rule.ports, Transport.UDP] = treated, tls, shared",
+        ("tests/relay/test_asking.py", "-k", "each_transport"),
+    ),
 )

@@ -5,12 +5,23 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
+from alg_udp import UdpPlugin
 
-from alg.core.model import Endpoint
+from alg.core.model import Endpoint, Transport
 from alg.core.proxy_protocol import ProxyVersion, format_header
-from alg.settings import AllowedUpstream, Limits, Times, Way
+from alg.settings import AllowedUpstream, Limits, PortRule, Times, Upstream, Way
 from tests.conftest import Run
-from tests.relay.asking import SERVER_ONLY, asked, asked_relay, connected, greeted, reply, request
+from tests.relay.asking import (
+    EVERY_PORT,
+    SERVER_ONLY,
+    asked,
+    asked_relay,
+    connected,
+    ftp_rules,
+    greeted,
+    reply,
+    request,
+)
 from tests.relay.peers import CLIENT, OTHER, SERVER, THIRD, Host, Peer
 from tests.relay.test_names import NAME, Resolver
 
@@ -306,5 +317,21 @@ def test_connected_to_several(run: Run) -> None:
             for client, server in pairs:
                 await both_ways(client, server)
                 client.close()
+
+    run(work())
+
+
+def test_a_port_has_a_plugin_for_each_transport(run: Run) -> None:
+    """What is said of datagrams changes nothing for connections to the same port."""
+
+    async def work() -> None:
+        rules = (*ftp_rules(), PortRule(EVERY_PORT, UdpPlugin, None))
+        async with asked_relay(rules=rules) as rig:
+            (listener,) = rig.relay.listeners
+            wanted, targets = Upstream(SERVER, 21), [Endpoint.parse(SERVER, 21)]
+            asked = listener.toward(wanted, targets, rig.at)
+            assert (asked.name, asked.tls is None) == ("ftp", False)
+            spoken_to = listener.toward(wanted, targets, rig.at, Transport.UDP)
+            assert (spoken_to.name, spoken_to.tls) == ("udp", None)
 
     run(work())

@@ -23,7 +23,7 @@ from tests.peers.servers import FTP_PORT, SAMPLE, Site, digest_of
 from tests.peers.tls.certificates import Certificates
 from tests.peers.tls.clients import CLIENTS as TLS_CLIENTS
 from tests.peers.tls.clients import TlsTransfer
-from tests.peers.tls.services import tls_server
+from tests.peers.tls.services import Service, tls_server
 
 from .datagram_singles import DATAGRAM_ROWS
 from .middle import ALLOWED, FORWARDING, FTP, PORT, ROUTES, alg_nft, kernel_state, nft, rules, way_back
@@ -224,6 +224,31 @@ def tls_passed_on(stage: Stage) -> None:
             check(bool(trial.problem), f"{mode}: the file came, so who opened the data connection?")
 
 
+def implicit_tls(stage: Stage) -> None:
+    """TLS from the first byte, at the port of ftps: passive and active, both IP versions, both ways."""
+    service = Service("implicit", "P", SERVICE.version)
+    told = ("--tls", "mint", "--upstream-insecure")
+    with (
+        tls_server("vsftpd", service, stage.certificates.server).start(stage.lab, stage.site, stage.scratch),
+        stage.gateway(*told, ports=("--plugin", f"{service.port}=ftps")) as gateway,
+    ):
+        for mode, family in MODES:
+            for direction in DIRECTIONS:
+                transfer = TlsTransfer(
+                    *(mode, family, direction, SERVER[family], service.port),
+                    stage.mover.local_file(f"implicit {mode} {direction}", direction),
+                    security="implicit",
+                    protection="P",
+                    version=service.version,
+                    authority=stage.certificates.trusted,
+                )
+                start = gateway.log_length()
+                trial = stage.mover.run(transfer, TLS_CLIENTS["lftp"](transfer), 15)
+                check(
+                    not trial.problem, f"{mode} {direction}: {trial.problem}: {trial.said} {gateway.log_since(start)}"
+                )
+
+
 SINGLES: dict[str, Single] = {
     "alg nft leaves no trace": no_trace,
     "keep-client-address": kept_address,
@@ -235,6 +260,7 @@ SINGLES: dict[str, Single] = {
     "direct to the listener": direct,
     "not allowed": not_allowed,
     "http": http,
+    "implicit TLS": implicit_tls,
     "TLS passed on (must fail)": tls_passed_on,
     **DATAGRAM_ROWS,
 }

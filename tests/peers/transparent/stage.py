@@ -38,7 +38,7 @@ class Stage:
         self, *more: str, ports: tuple[str, ...] = FTP, only: tuple[str, ...] = ("--interface", "inside")
     ) -> Iterator[Middle]:
         """The gateway with these further arguments, and the rules for it, `only` for these interfaces; it must end well."""
-        with rules(self.lab, self.kind, *ROUTES, *ports, *ALLOWED, *only):
+        with rules(self.lab, self.kind, *ROUTES, *ports, *ALLOWED, *more, *only):
             told = Orders((*ROUTES, *ports, *ALLOWED, *more), len(ROUTES), self.certificates.home, ready=READY)
             with Middle(self.lab, self.kind, told) as gateway:
                 yield gateway

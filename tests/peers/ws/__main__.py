@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-from tests.peers.rig import guarded
+from tests.peers.command import lab_parser, run_lab
 
 from . import install, table
 from .gateway import MODES
@@ -14,20 +12,10 @@ from .gateway import MODES
 
 def main() -> int:
     """Parse the arguments, then install or run the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.peers.ws", description=table.__doc__)
-    parser.add_argument("--install", action="store_true", help="fetch servers and clients, then stop")
-    parser.add_argument("--gateway", choices=MODES, default="alg", help="what joins the two sides (default: alg)")
-    parser.add_argument("--only", default="", metavar="WORDS", help="e.g. chromium/ws, 'plain /ws/ close'")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every result as JSON")
-    options = parser.parse_args()
-
-    def work() -> int:
-        if options.install:
-            install.install()
-            return 0
-        return table.run_table(options.gateway, options.only, options.json)
-
-    return guarded(work)
+    parser = lab_parser("tests.peers.ws", table.__doc__, "chromium/ws, 'plain /ws/ close'", gateways=MODES)
+    return run_lab(
+        parser, install.install, lambda options: table.run_table(options.gateway, options.only, options.json)
+    )
 
 
 if __name__ == "__main__":
