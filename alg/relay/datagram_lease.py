@@ -1,5 +1,5 @@
-"""`DatagramLease`: the sockets behind a lease over UDP, and the flows that come through them. They carry both: a port over
-UDP is not done with when somebody has come, so all of it ends together, after a time of silence or with its session.
+"""`DatagramLease`: the ports behind a lease over UDP. A port over UDP is not done with when somebody has come, so all of it ends
+together, after a time of silence or with its session. What comes through the ports is in `alg.relay.datagram_port`.
 """
 
 from __future__ import annotations
@@ -8,21 +8,20 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from alg.core.errors import AlgError, BindError, PolicyError
+from alg.core.errors import BindError, PolicyError
 from alg.core.events import Event, RelatedEnded
 from alg.core.model import Endpoint, Leg, Outcome, Side
 from alg.core.plugin import Field
 from alg.core.session import Lease, Session
 from alg.dynamic_ports import DynamicPort
 from alg.relay import datagram_sockets as datagrams
+from alg.relay.datagram_port import LeasePort, RelatedDatagrams
 from alg.relay.server_socket import ServerSocket
 from alg.relay.services import Services
-from alg.relay.sockets import endpoint_of
 from alg.settings import Route
 
 IDLE = 60.0
 """Seconds of silence after which a related flow is over."""
-_BUFFER = memoryview(bytearray(datagrams.SIZE))
 
 
 class DatagramLeaseOwner(Protocol):
@@ -72,7 +71,7 @@ class DatagramLease:
             raise BindError("a pair is of two bindings, one for each way, with as many ports", reason="no_pair")
         self.traffic = 0
         self._seen = -1
-        self._ports: list[_Port] = []
+        self._ports: list[LeasePort] = []
         taken = 0
         try:
             for _ in range(expectation.span):
@@ -83,7 +82,7 @@ class DatagramLease:
             for _ in range(taken):
                 services.budget.give_datagram_flow()
             raise
-        self._ports = [_Port(self, each, offset) for offset, each in enumerate(opened)]
+        self._ports = [LeasePort(self, each, offset) for offset, each in enumerate(opened)]
         if pair is not None:
             self.pair, pair.pair = pair, self
         lease.start(services.loop.time())
@@ -120,7 +119,7 @@ class DatagramLease:
         """Those of the session."""
         return self._owner.services
 
-    def speak_to(self, target: Endpoint, flow: _Flow) -> ServerSocket:
+    def speak_to(self, target: Endpoint, flow: RelatedDatagrams) -> ServerSocket:
         """Speak to that target, from our end of the leg that its session has there.
 
         Raises:
@@ -132,7 +131,7 @@ class DatagramLease:
         transparent = side in self._owner.foreign
         return ServerSocket(self.services.watcher, target, source, flow, loose=False, transparent=transparent)
 
-    def admit(self, peer: Endpoint, port: _Port) -> bool:
+    def admit(self, peer: Endpoint, port: LeasePort) -> bool:
         """Whether that sender may begin a flow through that port; if not, it is recorded, and nothing used up."""
         limit = self._lease.expectation.limit
         try:
@@ -145,7 +144,7 @@ class DatagramLease:
             return False
         return True
 
-    def way_out(self, offset: int) -> _Port | None:
+    def way_out(self, offset: int) -> LeasePort | None:
         """From where what comes at a port leaves, if that is a port of the pair."""
         return self.pair._ports[offset] if self.pair is not None else None
 
@@ -153,7 +152,7 @@ class DatagramLease:
         """Write a record of the session."""
         self._owner.write(reason, message, {"lease": self._lease.number})
 
-    def flow_ended(self, flow: _Flow) -> None:
+    def flow_ended(self, flow: RelatedDatagrams) -> None:
         """One flow is over."""
         seconds = self.services.loop.time() - flow.began
         up, down = flow.said[Side.CLIENT], flow.said[Side.SERVER]
@@ -187,133 +186,6 @@ class DatagramLease:
             self.pair.pair, self.pair = None, None
         for port in self._ports:
             port.close()
-
-
-class _Port:
-    """One port of a lease: who comes there, and where that leads."""
-
-    __slots__ = ("_lease", "_offset", "came", "flows", "port")
-
-    def __init__(self, lease: DatagramLease, port: DynamicPort, offset: int) -> None:
-        self._lease = lease
-        self._offset = offset
-        self.port = port
-        self.flows: dict[datagrams.SocketAddress, _Flow] = {}
-        self.came = 0
-        lease.services.watcher.add_reader(port.sock.fileno(), self._readable)
-
-    def _readable(self) -> None:
-        for _ in range(datagrams.BATCH):
-            if self.port.sock.fileno() < 0:
-                return
-            try:
-                count, sender = self.port.sock.recvfrom_into(_BUFFER)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:  # an ICMP error about what we said: that one is gone
-                continue
-            flow = self.flows.get(sender) or self._begin(sender)
-            if flow is not None and count < datagrams.SIZE:
-                flow.from_origin(_BUFFER[:count])
-
-    def _begin(self, sender: datagrams.SocketAddress) -> _Flow | None:
-        lease, peer = self._lease, endpoint_of(sender)
-        if not lease.admit(peer, self):
-            return None
-        target = Endpoint(lease.target.address, lease.target.port + self._offset)
-        try:
-            lease.services.gate.judge_dial(target)
-            flow = _Flow(lease, self, sender, target, lease.way_out(self._offset))
-        except (AlgError, OSError) as error:
-            lease.record("connect_failed", f"{peer} -> {target}: {error}")
-            return None
-        self.came += 1
-        self.flows[sender] = flow
-        lease.record("flow_open", flow.name)
-        return flow
-
-    def send(self, data: bytes | memoryview, to: datagrams.SocketAddress) -> None:
-        """Say this from here; it may get lost."""
-        try:
-            self.port.sock.sendto(data, to)
-        except OSError:
-            return
-
-    def close(self) -> None:
-        """End all of it; the port goes back to its pool."""
-        services = self._lease.services
-        for flow in self.flows.values():
-            flow.close()
-        services.watcher.forget(self.port.sock.fileno())
-        self.port.sock.close()
-        self.port.give_back()
-        services.budget.give_datagram_flow()
-
-
-class _Flow:
-    """What one sender says through a port, and what is said back."""
-
-    __slots__ = ("_lease", "_out", "_port", "_sender", "_target", "began", "dialled", "name", "said")
-
-    def __init__(
-        self, lease: DatagramLease, port: _Port, sender: datagrams.SocketAddress, target: Endpoint, out: _Port | None
-    ) -> None:
-        """`out` is where it leaves, where a pair says so; else it takes a socket of its own.
-
-        Raises:
-            BindError: no descriptor is left.
-            OSError: there is no way to the target.
-        """
-        self._lease = lease
-        self._port = port
-        self._sender = sender
-        self._target = str(target.address), target.port
-        self._out = out
-        self.began = lease.services.loop.time()
-        self.said = dict.fromkeys(Side, 0)
-        self.name = f"{endpoint_of(sender)} -> {port.port.local} -> {target}"
-        self.dialled: ServerSocket | None = None
-        if out is None:
-            lease.services.budget.take_datagram_flow()
-            try:
-                self.dialled = lease.speak_to(target, self)
-            except OSError:
-                lease.services.budget.give_datagram_flow()
-                raise
-
-    def from_origin(self, data: memoryview) -> None:
-        """Who came said this."""
-        self._count(self._lease.origin, data)
-        if self._out is not None:
-            self._out.send(data, self._target)
-        elif self.dialled is not None:
-            self.dialled.send(data)
-
-    def from_server(self, data: memoryview) -> None:
-        """The target said this, to the port from which it was spoken to."""
-        self._count(self._lease.origin.other, data)
-        self._port.send(data, self._sender)
-
-    def _count(self, side: Side, data: memoryview) -> None:
-        self.said[side] += len(data)
-        self._lease.traffic += 1 + len(data)
-
-    def from_stranger(self, data: bytes, peer: Endpoint) -> bytes:
-        """The kernel keeps them out."""
-        raise AssertionError(f"{len(data)} bytes of {peer} came through a connected socket")
-
-    def server_unreachable(self, error: str) -> None:
-        """Nobody listens there, yet or any more: over UDP that means little."""
-
-    def lost(self) -> None:
-        """It may get lost."""
-
-    def close(self) -> None:
-        """It is over."""
-        if self.dialled is not None:
-            self.dialled.close()
-            self._lease.services.budget.give_datagram_flow()
-        self._lease.flow_ended(self)
 
 
 def make_datagram_lease(

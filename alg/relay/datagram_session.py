@@ -29,14 +29,12 @@ from alg.core.machines import make_datagram_machine
 from alg.core.model import Endpoint, Leg, Side, Transport
 from alg.core.plugin import Field, Plugin
 from alg.core.policy import TargetRules
-from alg.core.reasons import is_refusal
 from alg.core.session import Session
 from alg.relay.datagram_lease import DatagramLease, make_datagram_lease
+from alg.relay.datagram_records import DatagramRecords
 from alg.relay.deadline import Deadline
-from alg.relay.records import wanted
 from alg.relay.server_socket import ServerSocket
 from alg.relay.services import Services
-from alg.relay.session_records import SessionRecords
 
 if TYPE_CHECKING:
     from alg.relay.datagrams import DatagramSessions
@@ -64,33 +62,29 @@ class DatagramSession:
     __slots__ = (
         "_answered_bytes",
         "_began",
-        "_bytes",
         "_closed",
         "_deadline",
         "_machine",
         "_passes",
-        "_records",
         "_related",
         "_sessions",
         "_way",
         "answered",
         "assured",
         "core",
-        "error",
         "foreign",
         "idle",
         "last",
         "leases",
         "legs",
-        "lost_datagrams",
         "number",
+        "records",
         "route",
         "server",
     )
 
     def __init__(self, sessions: DatagramSessions, route: Route, number: int, way: Way, *, idle: float) -> None:
         """`connect` and `begin` follow."""
-        services = sessions.services
         self._sessions = sessions
         self.route = route
         self.number = number
@@ -98,21 +92,17 @@ class DatagramSession:
         self.foreign = route.foreign
         self._machine: DatagramMachine | None = None
         self._passes: set[Side] = set(Side)
-        self._records = SessionRecords(route.plugin.name, number, services.limits.records_per_session)
-        self._bytes = dict.fromkeys(Side, 0)
-        """What each side has said."""
+        self.records = DatagramRecords(sessions, route, number)
         self._answered_bytes = 0
         """What the client was told before the server had answered."""
         self._deadline: Deadline | None = None
         self._closed = False
-        self._began = self.last = services.loop.time()
+        self._began = self.last = sessions.services.loop.time()
         self.idle = idle
         """Seconds of silence after which it ends."""
         self.answered = False
         self.assured = False
         """Whether the client has spoken after the server's first answer."""
-        self.lost_datagrams = 0
-        self.error: AlgError | None = None
         self.server: ServerSocket
         self.core: Session
         self.legs: dict[Side, Leg]
@@ -130,6 +120,7 @@ class DatagramSession:
         source = bind if bind is not None and bind.version == target.address.version else None
         loose, watcher = self._sessions.is_loose(self.route), self.services.watcher
         self.server = ServerSocket(watcher, target, source, self, loose=loose, transparent=transparent)
+        self.records.flow = f"{self.peer} -> {target}"
 
     def begin(self, plugin: Plugin[object] | None, targets: Mapping[Side, TargetRules]) -> None:
         """Start the plugin, if any; without one, both directions pass.
@@ -160,11 +151,11 @@ class DatagramSession:
         if self._closed:
             return
         self.last = now = self._sessions.services.loop.time()
-        self._bytes[Side.CLIENT] += len(data)
+        self.records.said[Side.CLIENT] += len(data)
         if self.answered and not self.assured:
             self.assured = True
             self._sessions.assure(self)
-            self._opened()
+            self.records.opened()
         else:
             self._sessions.touch(self)
         if Side.CLIENT in self._passes:
@@ -175,7 +166,7 @@ class DatagramSession:
     def from_server(self, data: memoryview) -> None:
         """The server said this."""
         self.last = now = self._sessions.services.loop.time()
-        self._bytes[Side.SERVER] += len(data)
+        self.records.said[Side.SERVER] += len(data)
         self.answered = True
         self._sessions.touch(self)
         if Side.SERVER in self._passes:
@@ -202,7 +193,7 @@ class DatagramSession:
 
     def lost(self) -> None:
         """A datagram was dropped."""
-        self.lost_datagrams += 1
+        self.records.lost += 1
 
     # What the machine wants.
 
@@ -268,11 +259,8 @@ class DatagramSession:
             lease.close()
 
     def write(self, reason: str, message: str, fields: Mapping[str, Field] | None = None) -> None:
-        """Write a record of the session; what anybody can have us refuse, under forged addresses too, only so often."""
-        if is_refusal(reason) and not self.answered:
-            self._sessions.tell(reason, f"{self.peer}: {message}", self.route.plugin.name)
-        elif wanted(reason):
-            self._records.write(reason, message, fields)
+        """Write a record of the session."""
+        self.records.write(reason, message, fields, answered=self.answered)
 
     @property
     def carries(self) -> bool:
@@ -289,15 +277,15 @@ class DatagramSession:
     def _may_answer(self, data: bytes) -> bool:
         """Whether we may say this on our own account to a client that no server has answered: its address may be forged, so
         it gets no more than it sent, and all such clients together so many a second."""
-        if self._answered_bytes + len(data) > self._bytes[Side.CLIENT] or not self._sessions.may_answer():
-            self.lost_datagrams += 1
+        if self._answered_bytes + len(data) > self.records.said[Side.CLIENT] or not self._sessions.may_answer():
+            self.records.lost += 1
             return False
         self._answered_bytes += len(data)
         return True
 
     def _answer(self, data: bytes | memoryview) -> None:
         if not self._way.answer(data):
-            self.lost_datagrams += 1
+            self.records.lost += 1
 
     def _too_late(self) -> None:
         if self._machine is not None:
@@ -316,7 +304,6 @@ class DatagramSession:
         if self._closed:
             return
         self._closed = True
-        self.error = error
         self.server.close()
         if self._deadline:
             self._deadline.close()
@@ -324,34 +311,10 @@ class DatagramSession:
             self.close_binding(number)
         machine, self._machine = self._machine, None
         returned = machine.returned if machine is not None else None
-        self._close_records()
+        seconds = self.services.loop.time() - self._began
+        self.records.closed(error, seconds, answered=self.answered, assured=self.assured)
         if machine is not None:
             machine.discard()
             self.core.close()
         self._sessions.closed(self)
         self._way.gone(returned)
-
-    def _opened(self) -> None:
-        if wanted("session_open"):
-            self._records.write("session_open", f"{self.peer} -> {self.server.target}")
-
-    def _close_records(self) -> None:
-        """A client that has not spoken after the answer may be made up, and one of many: its flow is only counted."""
-        error, seconds = self.error, self._sessions.services.loop.time() - self._began
-        cause = f", {error}" if error else ""
-        flow = f"{self.peer} -> {self.server.target} ended after {seconds:.3f} s"
-        if not self.answered:
-            self._sessions.unanswered.tell(f"{flow} without an answer{cause}", self.route.plugin.name)
-        elif error is not None or wanted("session_close"):
-            up, down = (self._bytes[side] for side in Side)
-            fields: dict[str, Field] = {"bytes_up": up, "bytes_down": down, "milliseconds": round(seconds * 1000)}
-            if self.lost_datagrams:
-                fields["lost"] = self.lost_datagrams
-                cause = f", {self.lost_datagrams} datagrams lost{cause}"
-            words = f"{flow}, {up} bytes up, {down} bytes down{cause}"
-            reason = error.reason if error is not None and error.reason != "idle" else "session_close"
-            if self.assured:
-                self._records.write(reason, words, fields)
-            else:
-                self._sessions.tell(reason, words, self.route.plugin.name, fields)
-        self._records.close()

@@ -11,7 +11,8 @@ SERVER, SOCKETS, LISTENER = (
     "alg/relay/datagram_sockets.py",
     "alg/relay/datagram_listener.py",
 )
-LEASE, LEASES = "alg/relay/datagram_lease.py", "tests/relay/test_datagram_leases.py"
+RECORDS = "alg/relay/datagram_records.py"
+LEASE, PORT, LEASES = "alg/relay/datagram_lease.py", "alg/relay/datagram_port.py", "tests/relay/test_datagram_leases.py"
 PLUGIN, WIRE, CONFIG = "plugins/alg_tftp/plugin.py", "plugins/alg_tftp/wire.py", "alg/route_config.py"
 
 CORE, TFTP = ("tests/core/test_datagram_flow.py",), ("tests/plugins/test_tftp.py",)
@@ -44,9 +45,9 @@ UDP_MUTANTS = (
     Mutant(
         "udp: each question is a record",
         EVICTION,
-        SESSION,
-        "            if self.assured:\n                self._records.write(",
-        "            if True:\n                self._records.write(",
+        RECORDS,
+        "            if assured:\n",
+        "            if True:\n",
         (RELAY, "-k", "questions"),
     ),
     # The server's side.
@@ -96,7 +97,7 @@ UDP_MUTANTS = (
         "udp: more than was sent",
         AMPLIFICATION,
         SESSION,
-        "if self._answered_bytes + len(data) > self._bytes[Side.CLIENT] or not self._sessions.may_answer():",
+        "if self._answered_bytes + len(data) > self.records.said[Side.CLIENT] or not self._sessions.may_answer():",
         "if not self._sessions.may_answer():",
         (RELAY, "-k", "more_than_he_sent"),
     ),
@@ -104,8 +105,8 @@ UDP_MUTANTS = (
         "udp: as often as anybody likes",
         AMPLIFICATION,
         SESSION,
-        " > self._bytes[Side.CLIENT] or not self._sessions.may_answer():",
-        " > self._bytes[Side.CLIENT]:",
+        " > self.records.said[Side.CLIENT] or not self._sessions.may_answer():",
+        " > self.records.said[Side.CLIENT]:",
         (RELAY, "-k", "ten_a_second"),
     ),
     Mutant(
@@ -170,8 +171,8 @@ UDP_MUTANTS = (
     left_out(
         "udp: a record for each refusal",
         AMPLIFICATION,
-        SESSION,
-        "is_refusal(reason) and not self.answered",
+        RECORDS,
+        "is_refusal(reason) and not answered",
         (TRANSFERS, "-k", "flood_of_bad"),
     ),
     Mutant(
@@ -278,7 +279,7 @@ UDP_MUTANTS = (
     Mutant(
         "udp: a lease leads to one port",
         "T37",
-        LEASE,
+        PORT,
         "lease.target.port + self._offset)",
         "lease.target.port)",
         (LEASES, "-k", "two_ports"),

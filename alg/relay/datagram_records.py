@@ -1,0 +1,70 @@
+"""`DatagramRecords`: what one flow of datagrams has carried, and what is told of it.
+
+Who speaks over UDP may be made up until it speaks again after the server's first answer: until then its flow is one of many,
+perhaps, and what is told of it is told once a second for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from alg.core.errors import AlgError
+from alg.core.model import Side
+from alg.core.plugin import Field
+from alg.core.reasons import is_refusal
+from alg.relay.records import wanted
+from alg.relay.session_records import SessionRecords
+
+if TYPE_CHECKING:
+    from alg.relay.datagrams import DatagramSessions
+    from alg.settings import Route
+
+
+class DatagramRecords:
+    """Those of one flow."""
+
+    __slots__ = ("_protocol", "_records", "_sessions", "flow", "lost", "said")
+
+    def __init__(self, sessions: DatagramSessions, route: Route, number: int) -> None:
+        self._sessions = sessions
+        self._protocol = route.plugin.name
+        self._records = SessionRecords(self._protocol, number, sessions.services.limits.records_per_session)
+        self.flow = ""
+        """From where it comes, and where it leads."""
+        self.said = dict.fromkeys(Side, 0)
+        """Bytes that each side has said."""
+        self.lost = 0
+        """Datagrams that were dropped."""
+
+    def write(self, reason: str, message: str, fields: Mapping[str, Field] | None, *, answered: bool) -> None:
+        """Write a record of the session; what anybody can have us refuse, under forged addresses too, only so often."""
+        if is_refusal(reason) and not answered:
+            self._sessions.tell(reason, f"{self.flow.partition(' -> ')[0]}: {message}", self._protocol)
+        elif wanted(reason):
+            self._records.write(reason, message, fields)
+
+    def opened(self) -> None:
+        """The client is there."""
+        if wanted("session_open"):
+            self._records.write("session_open", self.flow)
+
+    def closed(self, error: AlgError | None, seconds: float, *, answered: bool, assured: bool) -> None:
+        """The flow is over."""
+        cause = f", {error}" if error else ""
+        flow = f"{self.flow} ended after {seconds:.3f} s"
+        if not answered:
+            self._sessions.unanswered.tell(f"{flow} without an answer{cause}", self._protocol)
+        elif error is not None or wanted("session_close"):
+            up, down = (self.said[side] for side in Side)
+            fields: dict[str, Field] = {"bytes_up": up, "bytes_down": down, "milliseconds": round(seconds * 1000)}
+            if self.lost:
+                fields["lost"] = self.lost
+                cause = f", {self.lost} datagrams lost{cause}"
+            words = f"{flow}, {up} bytes up, {down} bytes down{cause}"
+            reason = error.reason if error is not None and error.reason != "idle" else "session_close"
+            if assured:
+                self._records.write(reason, words, fields)
+            else:
+                self._sessions.tell(reason, words, self._protocol, fields)
+        self._records.close()
