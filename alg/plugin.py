@@ -47,6 +47,7 @@ Test a plugin with `alg.testing`; make it known by an entry point in the group `
 from __future__ import annotations
 
 from alg.core.addresses import Address, Network
+from alg.core.binding import Binding
 from alg.core.datagrams import DatagramPlugin, Datagrams
 from alg.core.errors import (
     AlgError,
@@ -58,6 +59,7 @@ from alg.core.errors import (
     ProtocolError,
     TlsError,
 )
+from alg.core.flow_handle import Flow
 from alg.core.model import (
     Accept,
     Connect,
@@ -72,7 +74,7 @@ from alg.core.model import (
     Transport,
 )
 from alg.core.pipeline import Pipeline
-from alg.core.plugin import Binding, Flow, Need, StreamPlugin
+from alg.core.plugin import Need, StreamPlugin
 from alg.core.policy import Rules, Verdict
 from alg.core.promise import Promise
 from alg.core.rate import RateLimit

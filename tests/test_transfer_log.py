@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from alg.core.binding import Field
 from alg.core.errors import ConfigError
 from alg.core.model import Endpoint
-from alg.core.plugin import Field
 from alg.relay import records
 from alg.transfer_log import open_log
 

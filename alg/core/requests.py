@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from alg.core.addresses import Address
+from alg.core.binding import Field
 from alg.core.commands import (
     CloseBinding,
     CloseConnection,
@@ -27,9 +28,10 @@ from alg.core.commands import (
     StopTls,
 )
 from alg.core.errors import PluginError, ProtocolError
+from alg.core.flow_handle import Flow
 from alg.core.model import Connect, Endpoint, Expectation, Leg, Side, Transport
 from alg.core.outcomes import OnEnd, Outcomes
-from alg.core.plugin import Field, Flow, Plugin
+from alg.core.plugin import Plugin
 from alg.core.promise import Promise
 from alg.core.session import Session
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
+from alg.core.binding import Field
 from alg.core.errors import BindError, PolicyError
 from alg.core.events import Event, RelatedEnded
 from alg.core.model import Endpoint, Leg, Outcome, Side
-from alg.core.plugin import Field
 from alg.core.session import Lease, Session
 from alg.dynamic_ports import DynamicPort
 from alg.relay import datagram_sockets as datagrams

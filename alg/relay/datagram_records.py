@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from alg.core.binding import Field
 from alg.core.errors import AlgError
 from alg.core.model import Side
-from alg.core.plugin import Field
 from alg.core.reasons import is_refusal
 from alg.relay.records import wanted
 from alg.relay.session_records import SessionRecords

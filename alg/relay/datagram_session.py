@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from alg.core.binding import Field
 from alg.core.commands import (
     Abort,
     CloseBinding,
@@ -27,7 +28,7 @@ from alg.core.errors import AlgError, BindError, ConnectError
 from alg.core.events import BindingOpened, CommandFailed, ConnectionLost, DatagramReceived, DeadlinePassed, Event
 from alg.core.machines import make_datagram_machine
 from alg.core.model import Endpoint, Leg, Side, Transport
-from alg.core.plugin import Field, Plugin
+from alg.core.plugin import Plugin
 from alg.core.policy import TargetRules
 from alg.core.session import Session
 from alg.relay.datagram_lease import DatagramLease, make_datagram_lease

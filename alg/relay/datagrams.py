@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Mapping
 
 from alg.core.addresses import Address
+from alg.core.binding import Field
 from alg.core.datagrams import DatagramPlugin
 from alg.core.errors import AlgError, BindError
 from alg.core.machines import make_plugin
 from alg.core.model import Endpoint, Side
-from alg.core.plugin import Field
 from alg.core.policy import TargetRules
 from alg.core.rate import RateLimit
 from alg.relay.datagram_session import DatagramSession, Way

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from alg.core.addresses import Address
+from alg.core.binding import Field
 from alg.core.commands import ConnectUpstream, OpenBinding, Record
 from alg.core.events import Event
 from alg.core.model import Endpoint, Leg, Side
-from alg.core.plugin import Field
 from alg.core.session import Session
 from alg.relay.timeouts import Timeouts
 from alg.relay.tls import TlsEngine

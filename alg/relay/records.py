@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
-from alg.core.plugin import Field
+from alg.core.binding import Field
 from alg.core.reasons import is_refusal, printable
 
 LOGGER = logging.getLogger("alg")

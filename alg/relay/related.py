@@ -7,12 +7,12 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, replace
 
+from alg.core.binding import Field
 from alg.core.errors import AlgError, ConnectError
 from alg.core.events import RelatedEnded
 from alg.core.flow import FlowMachine
 from alg.core.machines import make_machine
 from alg.core.model import Accept, Connect, Endpoint, Leg, Outcome, Side
-from alg.core.plugin import Field
 from alg.core.session import Lease
 from alg.relay import sockets
 from alg.relay.dialer import Attempt

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from alg.core.addresses import Address, is_this_host, name_of
+from alg.core.binding import Field
 from alg.core.commands import ConnectUpstream, OpenBinding, Record
 from alg.core.errors import AlgError, BindError, ConnectError, TlsError
 from alg.core.events import BindingOpened, CommandFailed, Event, UpstreamConnected
 from alg.core.machines import make_machine
 from alg.core.model import Endpoint, Leg, Side
-from alg.core.plugin import Field, Plugin
+from alg.core.plugin import Plugin
 from alg.core.proxy_protocol import format_header
 from alg.core.session import Session
 from alg.relay import sockets

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from alg.core.binding import Field
 from alg.core.model import Side
-from alg.core.plugin import Field
 from alg.core.reasons import is_refusal
 from alg.relay.flow import RelayedFlow
 from alg.relay.records import record, wanted

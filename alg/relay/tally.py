@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from alg.core.plugin import Field
+from alg.core.binding import Field
 from alg.relay.records import record
 
 

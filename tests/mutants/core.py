@@ -110,7 +110,7 @@ CORE_MUTANTS = (
     Mutant(
         "what listens is dialled",
         "T18",
-        "alg/core/plugin.py",
+        "alg/core/binding.py",
         "        if self.expectation.accepted:\n",
         "        if False:\n",
         (PLANS, "-k", "not_dialled"),
