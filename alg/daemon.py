@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 from alg.notify import notify
 from alg.registry import Registry
+from alg.relay import lookups
 from alg.relay.server import Relay
 from alg.settings import Settings
 
 _COLLECTOR = (20_000, 50, 100)
+RESOLVERS = 2 * lookups.IN_ALL
+"""Threads that look names up; clients have half of them at most, however slow their names are."""
 
 _LAST_WORDS = 1.0
 """Seconds for sessions that are cut off to have their last word sent."""
@@ -27,6 +32,9 @@ def run(settings: Settings, registry: Registry) -> bool:
         BindError: a listener cannot be opened.
         ConfigError: an upstream cannot be resolved, or is one of our own listeners.
     """
+    os.environ.setdefault(
+        "UV_THREADPOOL_SIZE", str(RESOLVERS)
+    )  # uvloop's threads; it reads this when it first needs one
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(settings, registry))
 
@@ -42,6 +50,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def _run(settings: Settings, registry: Registry) -> bool:
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(RESOLVERS))
     stop, at_once = asyncio.Event(), asyncio.Event()
 
     def asked_to_stop() -> None:

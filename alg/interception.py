@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from alg.core.errors import AlgError
-from alg.nft import Numbers, Plan, check_table, read_numbers, routing, script
+from alg.nft import PRIORITY, Numbers, Plan, check_table, read_numbers, routing, script
 
 _PACKAGES = {"nft": "nftables", "ip": "iproute2"}
 _VERSIONS = (4, 6)
@@ -109,7 +109,8 @@ def _shown(command: Sequence[str]) -> list[dict[str, object]]:
 
 
 def _is_ours(rule: dict[str, object], numbers: Numbers) -> bool:
-    return rule.get("table") == str(numbers.route_table) and int(str(rule.get("fwmark", 0)), 16) == numbers.mark
+    ours = str(numbers.route_table), numbers.mark, PRIORITY
+    return (rule.get("table"), int(str(rule.get("fwmark", 0)), 16), rule.get("priority")) == ours
 
 
 def _routing_there(numbers: Numbers) -> list[_Part]:

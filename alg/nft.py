@@ -189,7 +189,7 @@ delete table inet {plan.table}
 table inet {plan.table} {{
 	comment "alg nft: {plan.numbers}"
 
-{_divert(plan.numbers)}
+{_divert(plan)}
 {_prerouting(plan)}{_hand_over(plan)}{_translate(plan)}}}
 """
 
@@ -200,27 +200,34 @@ def read_numbers(listing: str) -> Numbers | None:
     return Numbers(int(match[1], 16), int(match[2])) if match else None
 
 
-def _divert(numbers: Numbers) -> str:
+def _divert(plan: Plan) -> str:
     """Packets for our sockets at other hosts' addresses: data listeners, what they accepted, what we dial from there.
 
     The kernel cannot tell of a handshake or of TIME_WAIT whether it is `wildcard`, and then a rule that asks does not match. So
     the listeners at all addresses are left out first, for whatever packet; a SYN that meets TIME_WAIT is a new connection,
-    and not for that socket; and everything else of a transparent socket is taken.
+    and not for that socket; and everything else of a transparent socket is taken. But what answers intercepted datagrams in a
+    server's name takes whatever comes there, so only from where they are intercepted.
     """
-    mark = f"meta mark set {numbers.mark:#010x} accept"
+    mark = f"meta mark set {plan.numbers.mark:#010x} accept"
+    elsewhere = [
+        f"{_from(plan.interfaces, other=True)}{each.chosen} return"
+        for each in plan.interceptions
+        if each.transport is Transport.UDP and plan.interfaces
+    ]
     return f"""\
 	# What belongs to a socket of the gateway at another host's address comes to it.
 	chain divert {{
-		socket wildcard 1 return
+{_lines(elsewhere)}		socket wildcard 1 return
 		{_GOES_ON} socket transparent 1 {mark}
 		socket wildcard 0 socket transparent 1 {mark}
 	}}
 """
 
 
-def _from(interfaces: Sequence[str]) -> str:
+def _from(interfaces: Sequence[str], *, other: bool = False) -> str:
+    """By which interfaces it comes in, or with `other` by which not."""
     names = ", ".join(f'"{each}"' for each in interfaces)
-    return f"iifname {{ {names} }} " if names else ""
+    return f"iifname {'!= ' if other else ''}{{ {names} }} " if names else ""
 
 
 def _prerouting(plan: Plan) -> str:

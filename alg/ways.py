@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alg.core.errors import ConfigError
 from alg.core.model import PortRange, Side, Transport
+from alg.core.plugin import Plugin
 from alg.registry import Registry
 from alg.settings import ClientTls, PortRule, Route, ServerTls, Way
 
@@ -40,7 +41,12 @@ def parse_users(text: str) -> dict[str, str]:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"users: {path}: cannot be read: {error}") from None
-    return _users([line for line in lines if line.strip() and not line.startswith("#")], f"users: {path}")
+    users = _users([line for line in lines if line.strip() and not line.startswith("#")], f"users: {path}")
+    if not users:  # without users nobody needs a password, which is hardly what an emptied file means
+        raise ConfigError(
+            f"users: {path}: there are none, so nobody could come; take the option out if nobody needs a password"
+        )
+    return users
 
 
 def _users(lines: Iterable[str], where: str) -> dict[str, str]:
@@ -104,6 +110,10 @@ def takes_tls(route: Route) -> bool:
     return route.plugin.starts_tls or Side.CLIENT in route.implicit_tls
 
 
+def _plugins(route: Route) -> list[type[Plugin[object]]]:
+    return [route.plugin, *(rule.plugin for rule in route.rules)]
+
+
 def check(route: Route) -> None:
     """Refuse what does not go together.
 
@@ -124,6 +134,11 @@ def check(route: Route) -> None:
     if route.via is not None and (route.keep_client_address or route.proxy_protocol is not None):
         raise ConfigError(
             f"server.via: behind {route.via} no server sees its client: take keep_client_address and proxy_protocol out"
+        )
+    datagrams = [plugin.name for plugin in _plugins(route) if plugin.transport is Transport.UDP]
+    if route.via is not None and datagrams:
+        raise ConfigError(
+            f"server.via: {datagrams[0]} is UDP, and datagrams cannot go through {route.via}; take one of them out"
         )
     listened = route.rule_for(route.listen.port, Transport.UDP)
     if listened is not None and route.way is Way.TRANSPARENT:

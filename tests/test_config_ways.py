@@ -99,6 +99,9 @@ def test_users_of_a_file(tmp_path: Path) -> None:
     users.write_text("# who may\nalice:se:cret\n\nbob:hush\n", "utf-8")
     route = only(Overrides(routes=("socks@1",), allow_upstream=("*",), proxy_auth=f"@{users}"))
     assert route.users == {"alice": "se:cret", "bob": "hush"}
+    users.write_text("# nobody is left\n\n", "utf-8")
+    with pytest.raises(ConfigError, match="there are none, so nobody could come"):
+        only(Overrides(routes=("socks@1",), allow_upstream=("*",), proxy_auth=f"@{users}"))
     users.write_text("alice:secret\nbobhush\n", "utf-8")
     with pytest.raises(ConfigError) as caught:
         only(Overrides(routes=("socks@1",), allow_upstream=("*",), proxy_auth=f"@{users}"))
@@ -121,6 +124,11 @@ def test_users_of_a_file(tmp_path: Path) -> None:
         ({"proxy_auth": "@/no/such/file"}, "/no/such/file: cannot be read"),
         ({"via": "gopher://h:1"}, "is no proxy; write SCHEME"),
         ({"via": "socks5://me:hush@h"}, "'socks5://…@h' is no proxy"),
+        ({"via": "socks5://h:1", "plugins": ("53=udp",)}, "datagrams cannot go through socks5://h:1"),
+        (
+            {"routes": ("udp://h:1@1",), "allow_upstream": (), "via": "socks5://h:1"},
+            "server.via: udp is UDP, and datagrams cannot go",
+        ),
         ({"via": "socks5://h:1", "proxy_protocol": "v2"}, "behind socks5://h:1 no server sees its client"),
         ({"keep_client_address": True}, "only a transparent route can keep it"),
         ({"routes": ("sock@1",)}, "there is no way in called 'sock'; there are transparent, socks, connect"),

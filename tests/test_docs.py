@@ -87,3 +87,19 @@ def test_the_fixtures_explain_the_same_format() -> None:
     assert [header for header in headers if f"`{header}" not in table] == []
     marks = [line.split()[0] for line in FORMAT.splitlines() if re.match(r"[A-Z+!.=@~-]", line) and "What" not in line]
     assert [mark for mark in marks if f"`{mark}" not in table and mark[:2] not in table] == []
+
+
+SAYS = re.compile(r'(?:reason="|(?:\.log|\.write|record|Tally|_refuse|\.tell)\(\s*")(\w+)"')
+INSIDE = {"lazy", "server_closes"}
+"""Words that are told nobody."""
+
+
+def test_every_reason_of_a_record_is_listed() -> None:
+    """Each stands in the README, or in that of its plugin."""
+    root = Path(__file__).parents[1]
+    sources = [*(root / "alg").rglob("*.py"), *(root / "plugins").rglob("*.py")]
+    reasons = {word for source in sources for word in SAYS.findall(source.read_text("utf-8"))}
+    assert len(reasons) > 100
+    pages = [README, *(page.read_text("utf-8") for page in (root / "plugins").glob("*/README.md"))]
+    listed = {word for page in pages for word in re.findall(r"`(\w+)`", page)}
+    assert reasons - listed - INSIDE == set()

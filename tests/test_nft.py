@@ -167,6 +167,8 @@ def test_datagrams() -> None:
     assert '\t\tiifname { "lan0" } meta l4proto udp jump intercept\n' in redirected
     assert "tcp dport { 53 } tcp flags & (syn | ack) == syn redirect to :8080" in redirected
     assert redirected.count("jump intercept") == 1
+    elsewhere = '\tchain divert {\n\t\tiifname != { "lan0" } meta nfproto ipv4 udp dport { 69, 53 } return\n\t\tsocket wildcard 1'
+    assert elsewhere in redirected
     handed_over = rules_of(*arguments)
     assert handed_over.count("jump intercept") == 2
     assert handed_over.count("tcp dport { 53 } tproxy ip to :8080") == 1

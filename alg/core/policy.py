@@ -106,8 +106,9 @@ class Gate:
         self._is_own_address = is_own_address
         self._own_sockets: dict[int, Counter[Address]] = {}
         """By port, the local addresses at which sockets of ours listen."""
-        self._lent: dict[Endpoint, tuple[Address, tuple[Address, ...]]] = {}
-        """Listeners that a client asked for itself, by what it was told of them: whose they are, and who may come."""
+        self._lent: dict[Endpoint, list[tuple[Address, object, tuple[Address, ...]]]] = {}
+        """Listeners that clients asked for themselves, by what they were told of them: whose they are, and who may come. Where an
+        operator says what is told, two at different addresses of ours may be told the same."""
         self._pending_by_client: Counter[Address] = Counter()
         self._pending = 0
 
@@ -142,18 +143,22 @@ class Gate:
         on_all = any(address.is_unspecified for address in listening)
         return on_all and any(map(self._is_own_address, addresses))
 
-    def lend(self, endpoint: Endpoint, client: Address, sources: tuple[Address, ...]) -> None:
-        """Say that a client has asked for a listener of ours (SOCKS BIND), was told that endpoint, and waits for one of `sources`."""
-        self._lent[endpoint] = canonical(client), sources
+    def lend(self, endpoint: Endpoint, client: Address, party: object, sources: tuple[Address, ...]) -> None:
+        """Say that a client has asked for a listener of ours (SOCKS BIND), was told that endpoint, and waits for one of `sources`.
+        `party` is who else it is, besides its address."""
+        self._lent.setdefault(endpoint, []).append((canonical(client), party, sources))
 
-    def take_back(self, endpoint: Endpoint) -> None:
+    def take_back(self, endpoint: Endpoint, client: Address, party: object, sources: tuple[Address, ...]) -> None:
         """Say that it waits no more."""
-        del self._lent[endpoint]
+        loans = self._lent[endpoint]
+        loans.remove((canonical(client), party, sources))
+        if not loans:
+            del self._lent[endpoint]
 
-    def is_lent(self, endpoint: Endpoint, client: Address, comes: Address) -> bool:
+    def is_lent(self, endpoint: Endpoint, client: Address, party: object, comes: Address) -> bool:
         """Whether that client waits at that endpoint for that one to come: then it may announce it as its own."""
-        owner, sources = self._lent.get(endpoint, (None, ()))
-        return owner == canonical(client) and canonical(comes) in sources
+        me, comes = (canonical(client), party), canonical(comes)
+        return any((owner, other) == me and comes in sources for owner, other, sources in self._lent.get(endpoint, ()))
 
     # Targets.
 

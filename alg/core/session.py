@@ -65,6 +65,10 @@ class Lease:
             raise PolicyError(f"{peer} came again, the lease is used up", reason="lease_used")
         self._came[side] += 1
 
+    def take_back(self, side: Side) -> None:
+        """The flow that was let through last from that side has not begun."""
+        self._came[side] -= 1
+
     def used_up(self, side: Side) -> bool:
         """Whether no further flow may come from that side."""
         limit = self.expectation.limit
@@ -79,7 +83,7 @@ class Lease:
 class Session:
     """Everything one client conversation caused (RFC 2663: session bundle), as far as the rules need to know it."""
 
-    __slots__ = ("_client", "_gate", "_leases", "_next", "number", "shared", "targets")
+    __slots__ = ("_client", "_gate", "_leases", "_next", "number", "party", "shared", "targets")
 
     def __init__(
         self,
@@ -88,13 +92,17 @@ class Session:
         gate: Gate,
         targets: Mapping[Side, TargetRules] | None = None,
         shared: SharedLeases | None = None,
+        party: object = None,
     ) -> None:
         """`targets` says where each side may have us connect; a side that is left out gets the strict default.
+
+        `party` is who the client is besides its address: several may have the same one.
 
         `shared` are the leases of the session's route; None: its host has no listeners to share.
         """
         self.number = number
         self._client = canonical(client)
+        self.party = party
         self._gate = gate
         self.targets = dict(targets or {})
         """Where each side may have us connect."""
@@ -151,7 +159,7 @@ class Session:
         """Whether the client itself has us listen there for this server."""
         server = expectation.server
         opens = isinstance(server, Accept) and not server.sources and Side.SERVER in legs
-        return opens and self._gate.is_lent(target, self._client, legs[Side.SERVER].peer.address)
+        return opens and self._gate.is_lent(target, self._client, self.party, legs[Side.SERVER].peer.address)
 
     def find(self, number: int) -> Lease | None:
         """The pending lease of that number, if it is still pending."""

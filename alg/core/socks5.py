@@ -28,6 +28,7 @@ _NOWHERE = Endpoint(IPv4Address(0), 0)
 # (Dante and Tor send it for one), and what it is named after is ICMP's Time Exceeded, while "unreachable" is an answer.
 _BY_REASON = {
     "unknown_command": COMMAND_UNKNOWN,
+    "not_through_proxy": COMMAND_UNKNOWN,
     "unknown_address_type": ADDRESS_TYPE_UNKNOWN,
     "network_unreachable": NETWORK_UNREACHABLE,
     "host_unreachable": HOST_UNREACHABLE,

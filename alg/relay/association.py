@@ -8,7 +8,8 @@ import contextlib
 import socket
 from collections.abc import Callable, Sequence
 
-from alg.core.errors import AlgError, ConnectError
+from alg.core.doorway import Asked
+from alg.core.errors import AlgError, BindError, ConnectError
 from alg.core.model import Endpoint, Side, Transport
 from alg.core.socks_datagram import format_datagram, parse_datagram
 from alg.relay import datagram_sockets as datagrams
@@ -30,7 +31,8 @@ class Association:
     """One of them. Calls `on_over` when it is over."""
 
     __slots__ = (
-        *("_client", "_flows", "_listener", "_on_over", "_port", "_services", "_sessions", "_visitor", "_waiting"),
+        *("_client", "_flows", "_heard", "_listener", "_on_over", "_port", "_seen", "_services", "_sessions", "_timer"),
+        *("_visitor", "_waiting"),
     )
 
     def __init__(
@@ -39,24 +41,32 @@ class Association:
         sessions: DatagramSessions,
         listener: Listener,
         visitor: Visitor,
+        asked: Asked,
         on_over: Callable[[Association], None],
     ) -> None:
-        """Take datagrams where the client's connection reaches us, and tell it where that is.
+        """Take datagrams where the client's connection reaches us, and tell it where that is. Its port counts as a lease.
 
         Raises:
-            BindError: no port is free.
+            BindError: no port is free, or the client has too many leases.
         """
         self._services = services
         self._sessions = sessions
         self._listener = listener
         self._visitor = visitor
         self._on_over = on_over
-        self._client: Endpoint | None = None
-        """From where it speaks, once it did: the first port of its address (T42)."""
+        self._client = _named(asked, visitor.peer)
+        """From where it speaks (T42): as it has said, or else from the first port of its address that says something proper."""
         self._flows: dict[Upstream, DatagramSession] = {}
         self._waiting: dict[Resolution, bytes] = {}
         realm = listener.route.realms[Side.CLIENT]
-        self._port = services.ports.open(realm, visitor.local.address, datagrams.listen)
+        services.gate.count_lease(visitor.peer.address)
+        try:
+            self._port = services.ports.open(realm, visitor.local.address, datagrams.listen)
+        except BindError:
+            services.gate.uncount_lease(visitor.peer.address)
+            raise
+        self._heard = self._seen = 0
+        self._timer = services.timeouts(services.times.idle).begin(self._look)
         visitor.grant(self._port.advertised)
         services.watcher.add_reader(self._port.sock.fileno(), self._readable)
         services.watcher.add_reader(visitor.sock.fileno(), self._connection_says)
@@ -85,23 +95,21 @@ class Association:
                 return
             except OSError:  # an ICMP error about an answer of ours
                 continue
-            if count < datagrams.SIZE and self._is_client(endpoint_of(sender)):
-                self._take(bytes(_BUFFER[:count]))
+            if count < datagrams.SIZE:
+                self._take(endpoint_of(sender), bytes(_BUFFER[:count]))
 
-    def _is_client(self, sender: Endpoint) -> bool:
-        if self._client is None and sender.address == self._visitor.peer.address:
-            self._client = sender
-        if sender != self._client:
+    def _take(self, sender: Endpoint, data: bytes) -> None:
+        client = self._client or Endpoint(self._visitor.peer.address, sender.port)
+        if sender != client:
             self._sessions.strangers.tell(f"{sender} sent to the datagrams of {self._visitor.peer}", "socks")
-            return False
-        return True
-
-    def _take(self, data: bytes) -> None:
+            return
         try:
             host, port, payload = parse_datagram(data)
         except AlgError as error:
             self._sessions.refused.tell(f"{self._visitor.peer}: {error}", "socks")
             return
+        self._client = client
+        self._heard += 1
         wanted = Upstream(host, port)
         session = self._flows.get(wanted)
         if session is not None:
@@ -120,7 +128,8 @@ class Association:
             if self._waiting.pop(resolution, None) is not None:
                 self._sessions.refused.tell(f"{self._visitor.peer} refused: {error}", "socks")
 
-        resolution = Resolution(self._services, self._listener.route, wanted, on_found=found, on_failed=failed)
+        client = self._visitor.peer.address
+        resolution = Resolution(self._services, self._listener.route, wanted, client, on_found=found, on_failed=failed)
         self._waiting[resolution] = payload
         resolution.begin()
 
@@ -163,6 +172,14 @@ class Association:
 
     # The end.
 
+    def _look(self) -> None:
+        """It is idle as a session is: nobody says anything, and no flow lives."""
+        if self._heard == self._seen and not self._flows:
+            self.close(AlgError(f"idle for {self._services.times.idle:g} s", reason="idle"))
+            return
+        self._seen = self._heard
+        self._timer = self._services.timeouts(self._services.times.idle).begin(self._look)
+
     def close(self, error: AlgError) -> None:
         """It is over, with all its flows. The second time nothing happens."""
         sock: socket.socket = self._port.sock
@@ -172,6 +189,8 @@ class Association:
         watcher.forget(sock.fileno())
         sock.close()
         self._port.give_back()
+        self._timer.cancel()
+        self._services.gate.uncount_lease(self._visitor.peer.address)
         watcher.forget(self._visitor.sock.fileno())
         self._visitor.sock.close()
         for resolution in self._waiting:
@@ -180,6 +199,13 @@ class Association:
         for session in list(self._flows.values()):
             session.end(error)
         self._on_over(self)
+
+
+def _named(asked: Asked, peer: Endpoint) -> Endpoint | None:
+    """Where a client has said that its datagrams will come from (RFC 1928 section 4), if that can be: behind a translation it knows
+    neither its address nor its port."""
+    named = asked.host == str(peer.address) and asked.port
+    return Endpoint(peer.address, asked.port) if named else None
 
 
 class _AssociationWay:

@@ -91,17 +91,17 @@ class Budget:
             raise BindError("no descriptors are left for a data connection", reason="no_descriptors")
         self.used += RELATED_DESCRIPTORS
 
-    def take_datagram_flow(self) -> None:
-        """Take the descriptor of a flow of datagrams: the client's side has none of its own.
+    def take_descriptor(self) -> None:
+        """Take one descriptor: a flow of datagrams has one, since its client's side has none of its own.
 
         Raises:
             BindError: there is none (`no_descriptors`).
         """
         if self.used + 1 > self.descriptors:
-            raise BindError("no descriptor is left for a flow of datagrams", reason="no_descriptors")
+            raise BindError("no descriptor is left", reason="no_descriptors")
         self.used += 1
 
-    def give_datagram_flow(self) -> None:
+    def give_descriptor(self) -> None:
         """Give it back."""
         self.used -= 1
 

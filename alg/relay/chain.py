@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from alg.core.addresses import parse_address
-from alg.core.errors import AlgError, ConnectError, ProtocolError
+from alg.core.errors import AlgError, ConnectError, PolicyError, ProtocolError
 from alg.core.model import Endpoint
 from alg.core.proxy_client import HEAD_LIMIT, ProxyClient
 from alg.relay import sockets
@@ -60,6 +60,11 @@ class ProxyDial:
     async def _resolve(self) -> None:
         host, port = self._proxy.host, self._proxy.port
         try:
+            self._services.gate.judge_dial(self._target)
+        except PolicyError as error:
+            self._fail(error)
+            return
+        try:
             addresses = [parse_address(host)]
         except ProtocolError:
             try:
@@ -72,6 +77,7 @@ class ProxyDial:
             self._services.loop,
             self._services.watcher,
             self._services.gate,
+            self._services.budget,
             [Endpoint(address, port) for address in dict.fromkeys(addresses)],
             source=lambda _: None,
             timeouts=self._services.connect_timeouts,

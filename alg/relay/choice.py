@@ -26,6 +26,7 @@ class Choice:
         services: Services,
         route: Route,
         command: ConnectUpstream,
+        client: Address,
         source: Callable[[Endpoint], Address | None],
         *,
         on_connected: Callable[[socket.socket, Endpoint], None],
@@ -38,7 +39,7 @@ class Choice:
         self._on_failed = on_failed
         self._dial: Attempt | None = None
         wanted = Upstream(command.host, command.port)
-        self._resolution = Resolution(services, route, wanted, on_found=self._connect, on_failed=on_failed)
+        self._resolution = Resolution(services, route, wanted, client, on_found=self._connect, on_failed=on_failed)
 
     def begin(self) -> None:
         """Judge the host, and connect."""

@@ -22,9 +22,11 @@ class Claims:
     def __init__(self) -> None:
         self._expected: dict[Endpoint, list[Claim]] = {}
 
-    def find(self, client: Address, target: Endpoint) -> Claim | None:
-        """The claim to a connection of that client to that endpoint; the oldest, if several sessions expect one."""
-        return next((each for each in self._expected.get(target, ()) if client in each.sources), None)
+    def find(self, visitor: Visitor, target: Endpoint) -> Claim | None:
+        """The claim to that client's connection to that endpoint; the oldest, if several sessions expect one."""
+        client, party = visitor.peer.address, visitor.party
+        expected = self._expected.get(target, ())
+        return next((each for each in expected if client in each.sources and each.party == party), None)
 
     def add(self, claim: Claim) -> None:
         """Expect one."""
@@ -41,22 +43,24 @@ class Claims:
 class Claim:
     """What one lease waits for; to it, this is what a listener of its own is elsewhere."""
 
-    __slots__ = ("_claims", "_on_came", "advertised", "closed", "local", "side", "sources")
+    __slots__ = ("_claims", "_on_came", "advertised", "closed", "local", "party", "side", "sources")
 
     def __init__(
         self,
         claims: Claims,
         target: Endpoint,
         sources: tuple[Address, ...],
+        party: object,
         on_came: Callable[[Claim, Visitor], None],
     ) -> None:
-        """Whoever of `sources` comes for `target` is handed to `on_came`."""
+        """Whoever of `sources` comes for `target` is handed to `on_came`, if it is that party."""
         self._claims = claims
         self._on_came = on_came
         self.side = Side.CLIENT
         self.advertised = self.local = target
         """What is told of it, and where it is: with the server itself."""
         self.sources = sources
+        self.party = party
         self.closed = False
         """Whether it waits no more."""
         claims.add(self)

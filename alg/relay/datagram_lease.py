@@ -75,12 +75,12 @@ class DatagramLease:
         taken = 0
         try:
             for _ in range(expectation.span):
-                services.budget.take_datagram_flow()
+                services.budget.take_descriptor()
                 taken += 1
             opened = self._open(expectation.span)
         except BindError:
             for _ in range(taken):
-                services.budget.give_datagram_flow()
+                services.budget.give_descriptor()
             raise
         self._ports = [LeasePort(self, each, offset) for offset, each in enumerate(opened)]
         if pair is not None:
@@ -144,6 +144,10 @@ class DatagramLease:
             return False
         return True
 
+    def not_begun(self) -> None:
+        """Nothing has come of whom we let through last."""
+        self._lease.take_back(self.origin)
+
     def way_out(self, offset: int) -> LeasePort | None:
         """From where what comes at a port leaves, if that is a port of the pair."""
         return self.pair._ports[offset] if self.pair is not None else None
@@ -194,8 +198,12 @@ def make_datagram_lease(
     """Open a lease over UDP; `find` returns the session's open lease of a number, of whatever kind.
 
     Raises:
-        BindError: no port or descriptor is free, or what it is to be paired with is none of this session's.
+        BindError: no port or descriptor is free, what it is to be paired with is none of this session's, or its servers are
+            behind another proxy.
     """
+    via = owner.route.via
+    if via is not None:
+        raise BindError(f"datagrams cannot go through {via}", reason="not_through_proxy")
     number = lease.expectation.pair
     pair = find(number) if number is not None else None
     if number is not None and not isinstance(pair, DatagramLease):

@@ -49,13 +49,17 @@ class DatagramListener(Listener):
         return datagrams.listen(endpoint)
 
     def _acceptable(self) -> None:
+        key: Key
         for _ in range(datagrams.BATCH):
             if self.sock.fileno() < 0:
                 return
             try:
                 if self._on_all:
                     count, ancillary, _, sender = self.sock.recvmsg_into([_BUFFER], datagrams.ANCILLARY_SIZE)
-                    key = sender, datagrams.local_address(ancillary)
+                    to = datagrams.local_address(ancillary)
+                    if to is None:  # we cannot answer as whom it was sent to
+                        continue
+                    key = sender, to
                 else:
                     count, sender = self.sock.recvfrom_into(_BUFFER)
                     key = sender, None

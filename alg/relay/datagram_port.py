@@ -54,6 +54,7 @@ class LeasePort:
             lease.services.gate.judge_dial(target)
             flow = RelatedDatagrams(lease, self, sender, target, lease.way_out(self._offset))
         except (AlgError, OSError) as error:
+            lease.not_begun()
             lease.record("connect_failed", f"{peer} -> {target}: {error}")
             return None
         self.came += 1
@@ -76,7 +77,7 @@ class LeasePort:
         services.watcher.forget(self.port.sock.fileno())
         self.port.sock.close()
         self.port.give_back()
-        services.budget.give_datagram_flow()
+        services.budget.give_descriptor()
 
 
 class RelatedDatagrams:
@@ -108,11 +109,11 @@ class RelatedDatagrams:
         self.name = f"{endpoint_of(sender)} -> {port.port.local} -> {target}"
         self.dialled: ServerSocket | None = None
         if out is None:
-            lease.services.budget.take_datagram_flow()
+            lease.services.budget.take_descriptor()
             try:
                 self.dialled = lease.speak_to(target, self)
             except OSError:
-                lease.services.budget.give_datagram_flow()
+                lease.services.budget.give_descriptor()
                 raise
 
     def from_origin(self, data: memoryview) -> None:
@@ -146,5 +147,5 @@ class RelatedDatagrams:
         """It is over."""
         if self.dialled is not None:
             self.dialled.close()
-            self._lease.services.budget.give_datagram_flow()
+            self._lease.services.budget.give_descriptor()
         self._lease.flow_ended(self)

@@ -1,7 +1,8 @@
 """`DatagramRecords`: what one flow of datagrams has carried, and what is told of it.
 
-Who speaks over UDP may be made up until it speaks again after the server's first answer: until then its flow is one of many,
-perhaps, and what is told of it is told once a second for all of them.
+Who speaks over UDP may be made up. Until it speaks again after the server's first answer, its flow is one of many, perhaps, and
+what is told of it is told once a second for all of them; whoever forges senders can do that too, so what is told of the others
+is bounded as well.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ class DatagramRecords:
 
     def write(self, reason: str, message: str, fields: Mapping[str, Field] | None, *, answered: bool) -> None:
         """Write a record of the session; what anybody can have us refuse, under forged addresses too, only so often."""
-        if is_refusal(reason) and not answered:
+        if is_refusal(reason) and not (answered and self._sessions.may_record()):
             self._sessions.tell(reason, f"{self.flow.partition(' -> ')[0]}: {message}", self._protocol)
         elif wanted(reason):
             self._records.write(reason, message, fields)
 
     def opened(self) -> None:
         """The client is there."""
-        if wanted("session_open"):
+        if wanted("session_open") and self._sessions.may_record():
             self._records.write("session_open", self.flow)
 
     def closed(self, error: AlgError | None, seconds: float, *, answered: bool, assured: bool) -> None:
@@ -63,7 +64,7 @@ class DatagramRecords:
                 cause = f", {self.lost} datagrams lost{cause}"
             words = f"{flow}, {up} bytes up, {down} bytes down{cause}"
             reason = error.reason if error is not None and error.reason != "idle" else "session_close"
-            if assured:
+            if assured and self._sessions.may_record():
                 self._records.write(reason, words, fields)
             else:
                 self._sessions.tell(reason, words, self._protocol, fields)

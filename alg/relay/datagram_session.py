@@ -178,7 +178,8 @@ class DatagramSession:
     def from_stranger(self, data: bytes, peer: Endpoint) -> bytes:
         """Somebody who is not the server spoke to our end of its leg; return what to answer."""
         self._sessions.strangers.tell(f"{peer} is not {self.server.target}: dropped", self.route.plugin.name)
-        return self._machine.stranger(data) if self._machine is not None and self._sessions.may_answer() else b""
+        answer = self._machine.stranger(data) if self._machine is not None else b""
+        return answer if answer and self._sessions.may_answer() else b""
 
     def server_unreachable(self, error: str) -> None:
         """An ICMP error came.

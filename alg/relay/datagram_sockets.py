@@ -125,12 +125,14 @@ def take_error(sock: socket.socket) -> tuple[int, SocketAddress] | None:
 
 
 def local_address(ancillary: Iterable[tuple[int, int, bytes]]) -> Address | None:
-    """To which of our addresses a datagram was sent."""
+    """To which of our addresses a datagram was sent; None if to none of them alone: broadcast, or multicast."""
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            return ip_address(_PKTINFO4.unpack(data[: _PKTINFO4.size])[2])
+            _, ours, named = _PKTINFO4.unpack(data[: _PKTINFO4.size])
+            return ip_address(named) if named == ours else None
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            return ip_address(_PKTINFO6.unpack(data[: _PKTINFO6.size])[0])
+            address = ip_address(_PKTINFO6.unpack(data[: _PKTINFO6.size])[0])
+            return None if address.is_multicast else address
     return None
 
 

@@ -1,7 +1,8 @@
 """`DatagramTable`: how many flows of datagrams there may be, and which one makes place for another. Accounts only.
 
 Anybody can begin a flow, under forged addresses too; so none is refused, and what is worth least goes. A flow is *assured*
-once the client has spoken after the server's first answer: no forged address gets there. Flows that are not go first.
+once the client has spoken after the server's first answer; flows that are not go first. Who forges addresses can speak twice, too,
+which only makes it dearer for him: nothing in UDP itself proves who speaks.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from alg.core.addresses import Address
 from alg.core.binding import Field
 from alg.core.datagrams import DatagramPlugin
-from alg.core.errors import AlgError, BindError
+from alg.core.errors import AlgError, BindError, PolicyError
 from alg.core.machines import make_plugin
 from alg.core.model import Endpoint, Side
 from alg.core.policy import TargetRules
@@ -26,6 +26,8 @@ from alg.settings import Route, idle_of
 
 ANSWERS_PER_SECOND = 10
 """How often, in all, something is said on our own account to senders whose address may be forged."""
+RECORDS_PER_SECOND = 200
+"""How many records flows of datagrams may have of their own, in all; what is more is counted."""
 _REASONS = 64
 """How many reasons are told apart."""
 _LOOKS = 8
@@ -42,11 +44,13 @@ class DatagramSessions:
         self.services = services
         self._next_number = next_number
         self._sessions: set[DatagramSession] = set()
+        self._dialled: set[tuple[Endpoint, Address]] = set()
         self._table: DatagramTable[DatagramSession] = DatagramTable(
             min(services.limits.datagram_flows, services.budget.descriptors // 2),
             services.limits.datagram_flows_per_client,
         )
         self._answers = RateLimit(ANSWERS_PER_SECOND, burst=ANSWERS_PER_SECOND)
+        self._records = RateLimit(RECORDS_PER_SECOND, burst=RECORDS_PER_SECOND)
         clock = services.loop.time
         self.strangers = Tally("stranger", clock)
         self.unreachable = Tally("server_unreachable", clock)
@@ -63,6 +67,9 @@ class DatagramSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def __iter__(self) -> Iterator[DatagramSession]:
+        return iter(list(self._sessions))
+
     def serve(self, route: Route) -> None:
         """Flows of that route may come."""
         self._period = min(self._period, idle_of(route) / _LOOKS)
@@ -72,9 +79,9 @@ class DatagramSessions:
         """Whether the server may answer from another port."""
         return issubclass(route.plugin, DatagramPlugin) and route.plugin.loose_peer_port
 
-    def comes_from(self, endpoint: Endpoint) -> bool:
-        """Whether one of the flows speaks to its server from there."""
-        return any(session.server.local == endpoint for session in self._sessions)
+    def has_dialled(self, local: Endpoint, target: Address) -> bool:
+        """Whether one of the flows speaks from there to that host."""
+        return (local, target) in self._dialled
 
     # The beginning.
 
@@ -86,17 +93,18 @@ class DatagramSessions:
         session = None
         try:
             plugin = None if route.is_opaque else make_plugin(route.plugin, route.config)
-            self.services.gate.judge_dial(target)
+            self._judge(way.peer, target)
             self._make_place(client)
             session = DatagramSession(self, route, self._next_number(), way, idle=idle_of(route))
             session.connect(target)
         except (AlgError, OSError) as error:
             if session is not None:
-                self.services.budget.give_datagram_flow()
+                self.services.budget.give_descriptor()
             cause = error if isinstance(error, AlgError) else f"{target}: {os.strerror(error.errno or 0)}"
             self.refused.tell(f"{way.peer} refused: {cause}", route.plugin.name)
             return None
         self._sessions.add(session)
+        self._dialled.add((session.server.local, target.address))
         self._table.add(client, session)
         self._idle.clear()
         if self._look is None:
@@ -107,6 +115,16 @@ class DatagramSessions:
             session.close(error)
         return session if session in self._sessions else None
 
+    def _judge(self, peer: Endpoint, target: Endpoint) -> None:
+        """
+        Raises:
+            PolicyError: the target is a socket of ours; or its sender is said to be one, or the target: then what is answered
+                would be answered again, for ever.
+        """
+        self.services.gate.judge_dial(target)
+        if peer == target or self.services.gate.is_own_socket(peer):
+            raise PolicyError(f"{peer} -> {target} would speak with itself", reason="loop")
+
     def _make_place(self, client: Address) -> None:
         """Take a place and a descriptor, from another flow if there is none left.
 
@@ -116,7 +134,7 @@ class DatagramSessions:
         victim = self._table.victim(client)
         if victim is None:
             try:
-                self.services.budget.take_datagram_flow()
+                self.services.budget.take_descriptor()
             except BindError:
                 victim = self._table.least()
                 if victim is None:
@@ -125,7 +143,11 @@ class DatagramSessions:
                 return
         self._evicted.tell(f"{victim.peer} makes place for {client}", victim.route.plugin.name)
         victim.close(AlgError("ended to make place for another flow", reason="flow_evicted"))
-        self.services.budget.take_datagram_flow()
+        self.services.budget.take_descriptor()
+
+    def may_record(self) -> bool:
+        """Whether a flow may have a record of its own now."""
+        return self._records.admit(self.services.loop.time())
 
     def may_answer(self) -> bool:
         """Whether something may be said now to a sender whose address may be forged."""
@@ -165,8 +187,9 @@ class DatagramSessions:
     def closed(self, session: DatagramSession) -> None:
         """A flow is over."""
         self._sessions.discard(session)
+        self._dialled.discard((session.server.local, session.server.target.address))
         self._table.remove(session.peer.address, session, assured=session.assured)
-        self.services.budget.give_datagram_flow()
+        self.services.budget.give_descriptor()
         if not self._sessions:
             self._idle.set()
 

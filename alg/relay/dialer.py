@@ -12,15 +12,18 @@ from itertools import chain, zip_longest
 from typing import Protocol
 
 from alg.core.addresses import Address
-from alg.core.errors import AlgError, ConnectError, PolicyError
+from alg.core.errors import AlgError, BindError, ConnectError, PolicyError
 from alg.core.model import Endpoint
 from alg.core.policy import Gate
 from alg.relay import sockets
+from alg.relay.budget import Budget
 from alg.relay.poller import Watcher
 from alg.relay.timeouts import Timeouts
 
 _DELAY = 0.25
 """Seconds that an address has for itself before the next one is tried beside it (RFC 8305 section 8: 250 ms)."""
+_MOST = 8
+"""Addresses of one name that are tried. Whoever owns a name says how many it has."""
 
 
 class Attempt(Protocol):
@@ -38,7 +41,9 @@ class Dial:
     """
 
     __slots__ = (
+        "_budget",
         "_error",
+        "_extra",
         "_gate",
         "_loop",
         "_next_try",
@@ -58,6 +63,7 @@ class Dial:
         loop: asyncio.AbstractEventLoop,
         watcher: Watcher,
         gate: Gate,
+        budget: Budget,
         targets: Sequence[Endpoint],
         *,
         source: Callable[[Endpoint], Address | None],
@@ -67,11 +73,15 @@ class Dial:
         transparent: bool = False,
     ) -> None:
         """`source` names the local address to dial a target from, with `transparent` also one that is not ours; one of
-        `timeouts` is for all targets together."""
+        `timeouts` is for all targets together. Whoever dials has taken one descriptor from the budget; the targets that are
+        tried beside the first take theirs here."""
         self._loop = loop
         self._watcher = watcher
         self._gate = gate
-        self._targets = _in_turn(targets)
+        self._budget = budget
+        self._extra = 0
+        """Descriptors that were taken here."""
+        self._targets = _in_turn(targets)[:_MOST]
         self._source = source
         self._transparent = transparent
         self._on_connected = on_connected
@@ -86,6 +96,9 @@ class Dial:
     def _try_next(self) -> None:
         """Try the next target beside those that have not answered yet; every dial is judged at its moment."""
         self._stop_waiting()
+        if self._targets and not self._take_place():
+            self._next_try = self._loop.call_later(_DELAY, self._try_next)
+            return
         while self._targets:
             target = self._targets.pop(0)
             try:
@@ -103,8 +116,24 @@ class Dial:
                 return
         if not self._trying:
             self._timer.cancel()
+            self._give_places_back()
             # Never from within the constructor: the owner has not stored us yet.
             self._next_try = self._loop.call_soon(self._on_failed, self._error)
+
+    def _take_place(self) -> bool:
+        """Take a descriptor, where that for the first target is in use; return whether there is one."""
+        if len(self._trying) > self._extra:
+            try:
+                self._budget.take_descriptor()
+            except BindError:
+                return False
+            self._extra += 1
+        return True
+
+    def _give_places_back(self) -> None:
+        for _ in range(self._extra):
+            self._budget.give_descriptor()
+        self._extra = 0
 
     def _stop_waiting(self) -> None:
         if self._next_try:
@@ -141,6 +170,7 @@ class Dial:
         for sock in trying:
             self._watcher.forget(sock.fileno())
             sock.close()
+        self._give_places_back()
 
 
 def _in_turn(targets: Sequence[Endpoint]) -> list[Endpoint]:

@@ -8,16 +8,17 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from alg.core.addresses import Address, parse_address, within
-from alg.core.doorway import Ask, Doorway
+from alg.core.addresses import Address, is_this_host, parse_address, within
+from alg.core.doorway import Ask, Asked, Doorway
 from alg.core.errors import AlgError, PolicyError, ProtocolError
 from alg.core.model import Endpoint
+from alg.own_address import is_own_address
 from alg.relay import sockets
 from alg.relay.association import Association
 from alg.relay.datagrams import DatagramSessions
 from alg.relay.entrance import Entrance
 from alg.relay.listener import Listener
-from alg.relay.loops import refuse_loop
+from alg.relay.loops import judge_intercepted
 from alg.relay.reception import Reception
 from alg.relay.resolution import Resolution
 from alg.relay.services import Services
@@ -108,21 +109,25 @@ class Doorman:
         asked = doorway.asked
         assert asked is not None, "that is what it has said"
         if asked.kind is Ask.ASSOCIATE:
-            self._associate(listener, visitor, share)
+            self._associate(listener, visitor, share, asked)
         elif asked.kind is Ask.BIND:
             self._bind(listener, visitor, share, Upstream(asked.host, asked.port))
         else:
             self._connect(listener, visitor, share, Upstream(asked.host, asked.port))
 
-    def _associate(self, listener: Listener, visitor: Visitor, share: int) -> None:
+    def _associate(self, listener: Listener, visitor: Visitor, share: int, asked: Asked) -> None:
         """Take its datagrams, for as long as its connection lives."""
 
         def over(association: Association) -> None:
             self._associations.discard(association)
             self._leave(visitor.peer.address, share)
 
+        via = listener.route.via
         try:
-            self._associations.add(Association(self._services, self._datagrams, listener, visitor, over))
+            if via is not None:
+                raise PolicyError(f"datagrams cannot go through {via}", reason="not_through_proxy")
+            association = Association(self._services, self._datagrams, listener, visitor, asked, over)
+            self._associations.add(association)
         except AlgError as error:
             self._refuse(listener, visitor, share, error)
 
@@ -140,13 +145,13 @@ class Doorman:
             share,
             wanted,
             found,
-            lambda target: claims.find(visitor.peer.address, target) is not None,
+            lambda target: claims.find(visitor, target) is not None,
         )
 
     def _claimed(self, visitor: Visitor, targets: Sequence[Endpoint], share: int) -> bool:
         """Hand it to the session that expects it, if one does."""
         for target in targets:
-            claim = self._services.claims.find(visitor.peer.address, target)
+            claim = self._services.claims.find(visitor, target)
             if claim is not None:
                 self._leave(visitor.peer.address, share)
                 claim.take(visitor)
@@ -160,21 +165,28 @@ class Doorman:
             arrival = listener.awaiting(tuple(target.address for target in targets), visitor.local)
             self._begin(arrival, visitor, share)
 
+        if listener.route.via is not None:
+            words = f"nobody can come to us who is behind {listener.route.via}"
+            self._refuse(listener, visitor, share, PolicyError(words, reason="not_through_proxy"))
+            return
         if not _names_nobody(wanted.host):
             self._resolve(listener, visitor, share, wanted, found, lambda _: False)
             return
-        servers = self._servers_of(visitor.peer.address)
+        servers = self._servers_of(visitor)
         if servers:
             found(servers)
         else:
             nobody = PolicyError("BIND names nobody, and you are connected to nobody", reason="upstream_refused")
             self._refuse(listener, visitor, share, nobody)
 
-    def _servers_of(self, client: Address) -> list[Endpoint]:
+    def _servers_of(self, visitor: Visitor) -> list[Endpoint]:
         return [
             session.server
             for session in self._sessions
-            if session.asks and session.server is not None and session.peer.address == client
+            if session.asks
+            and session.server is not None
+            and session.peer.address == visitor.peer.address
+            and session.core.party == visitor.party
         ]
 
     def _resolve(
@@ -196,7 +208,15 @@ class Doorman:
             if self._resolving.pop(resolution, None):
                 refuse(error)
 
-        resolution = Resolution(self._services, listener.route, wanted, on_found=found, on_failed=failed, claims=claims)
+        resolution = Resolution(
+            self._services,
+            listener.route,
+            wanted,
+            visitor.peer.address,
+            on_found=found,
+            on_failed=failed,
+            claims=claims,
+        )
         self._resolving[resolution] = refuse
         resolution.begin()
 
@@ -212,13 +232,16 @@ class Doorman:
         target = sockets.original_destination(sock)
         visitor = Visitor(self._services, sock, peer, target)
         try:
-            refuse_loop(self._services.gate, peer, target, self._is_ours)
+            judge_intercepted(self._services.gate, peer, target, ours=self._is_ours(peer))
         except PolicyError as error:
             self._refuse(listener, visitor, share, error)
             return
         self._connect(listener, visitor, share, Upstream(str(target.address), target.port))
 
     def _is_ours(self, peer: Endpoint) -> bool:
+        """Whether a session has dialled from there. From a client's address nothing comes back: who is answered is the client."""
+        if not (is_this_host(peer.address) or is_own_address(peer.address)):
+            return False
         return any(session.comes_from(peer) for session in self._sessions)
 
     def close(self) -> None:

@@ -17,11 +17,14 @@ from alg.relay.owner import LeaseOwner
 from alg.relay.timeouts import Timeout
 from alg.relay.visitor import Visitor
 
+_EARLY = 65536
+"""Bytes that a client may say before anybody has come; while it could say more, we see when it leaves."""
+
 
 class Incoming:
     """One wait. Calls `on_connected` or `on_failed`, once, unless it is cancelled before."""
 
-    __slots__ = ("_lease", "_listener", "_on_connected", "_on_failed", "_owner", "_timer", "_visitor")
+    __slots__ = ("_lease", "_listener", "_loan", "_on_connected", "_on_failed", "_owner", "_timer", "_visitor")
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Incoming:
         self._on_failed = on_failed
         self._lease: Lease | None = None
         self._listener: LeaseListener | None = None
+        self._loan: tuple[Endpoint, Address, object, tuple[Address, ...]]
         self._timer: Timeout | None = None
         try:
             self._listen(sources)
@@ -59,7 +63,8 @@ class Incoming:
         realm = owner.route.realms[Side.SERVER]
         self._listener = LeaseListener(owner.services, realm, Side.SERVER, leg, self._came, self._trouble)
         told = self._listener.advertised
-        owner.services.gate.lend(told, self._visitor.peer.address, sources)
+        self._loan = told, self._visitor.peer.address, self._visitor.party, sources
+        owner.services.gate.lend(*self._loan)
         names = ", ".join(map(str, sources))
         words = f"BIND {self._visitor.peer} -> {told} for {names}, once, {lease.expectation.lifetime:g} s"
         owner.write(
@@ -85,17 +90,12 @@ class Incoming:
         self._owner.write("accept_failed", message)
 
     def _client_says(self) -> None:
-        """While it waits, a client has nothing to say; if it hangs up, nobody needs to come any more."""
+        """While it waits, a client has little to say; if it hangs up, nobody needs to come any more."""
         try:
-            said = self._visitor.sock.recv(1, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            said = b""
-        if said:
-            self._owner.services.watcher.remove_reader(self._visitor.sock.fileno())
-        else:
-            self._fail(ConnectError("the client left before anybody came", reason="client_lost"))
+            if not self._visitor.hear(_EARLY):
+                self._owner.services.watcher.remove_reader(self._visitor.sock.fileno())
+        except ConnectError as error:
+            self._fail(error)
 
     def _expire(self) -> None:
         self._fail(ConnectError("nobody came in time", reason="lease_expired"))
@@ -110,8 +110,9 @@ class Incoming:
             self._timer.cancel()
         lease, self._lease = self._lease, None
         if self._listener is not None and not self._listener.closed:
-            self._owner.services.watcher.remove_reader(self._visitor.sock.fileno())
-            self._owner.services.gate.take_back(self._listener.advertised)
             self._listener.close()
+            self._owner.services.gate.take_back(*self._loan)
+            if self._visitor.sock.fileno() >= 0:
+                self._owner.services.watcher.remove_reader(self._visitor.sock.fileno())
         if lease is not None:
             self._owner.core.release(lease.number)

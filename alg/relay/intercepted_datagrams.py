@@ -16,7 +16,7 @@ from alg.relay import datagram_sockets as datagrams
 from alg.relay.datagram_session import DatagramSession
 from alg.relay.datagrams import DatagramSessions
 from alg.relay.listener import Listener
-from alg.relay.loops import refuse_loop
+from alg.relay.loops import judge_intercepted
 from alg.relay.resolution import Resolution
 from alg.relay.services import Services
 from alg.relay.shared import SharedListener
@@ -140,11 +140,13 @@ class StandIn:
 
         wanted = Upstream(str(target.address), target.port)
         try:
-            refuse_loop(listener.services.gate, way.peer, target, sessions.comes_from)
+            ours = sessions.has_dialled(way.peer, target.address)
+            judge_intercepted(listener.services.gate, way.peer, target, ours=ours)
         except AlgError as error:
             refused(error)
         else:  # an address is judged at once
-            Resolution(listener.services, listener.route, wanted, on_found=found, on_failed=refused).begin()
+            client = way.peer.address
+            Resolution(listener.services, listener.route, wanted, client, on_found=found, on_failed=refused).begin()
 
     def _readable(self) -> None:
         for _ in range(datagrams.BATCH):
@@ -166,7 +168,10 @@ class StandIn:
         try:
             sock = self._sock or self._open()
             sock.sendto(data, sender)
-        except (BindError, OSError):
+        except BindError as error:
+            self._listener.sessions.refused.tell(f"{self.target}: {error}", self._listener.name)
+            return False
+        except OSError:
             return False
         return True
 
@@ -177,11 +182,11 @@ class StandIn:
             OSError: another program listens at that port, for all addresses.
         """
         services = self._listener.services
-        services.budget.take_datagram_flow()
+        services.budget.take_descriptor()
         try:
             self._sock = datagrams.listen(self.target, transparent=True)
         except OSError as error:
-            services.budget.give_datagram_flow()
+            services.budget.give_descriptor()
             words = f"nothing can be said in the name of {self.target}: {os.strerror(error.errno or 0)}"
             self._listener.sessions.refused.tell(words, self._listener.name)
             raise
@@ -204,7 +209,7 @@ class StandIn:
             services.watcher.forget(self._sock.fileno())
             self._sock.close()
             self._sock = None
-            services.budget.give_datagram_flow()
+            services.budget.give_descriptor()
         self._listener.drop(self)
 
 

@@ -146,6 +146,9 @@ class RelayedLease:
             BindError: no port is free.
         """
         session, services, lease = self._session, self._session.services, self._lease
+        via = session.route.via
+        if via is not None and side is Side.SERVER:
+            raise BindError(f"no server can come to us that is behind {via}", reason="not_through_proxy")
         plan = lease.expectation.plan(side.other)
         target = plan.target if isinstance(plan, Connect) else None
         foreign, leg, realm = side in session.foreign, session.legs[side], session.route.realms[side]
@@ -164,7 +167,10 @@ class RelayedLease:
 
     def _claim(self, target: Endpoint) -> Claim:
         """Wait for the client to ask for that."""
-        return Claim(self._session.services.claims, target, self._lease.sources[Side.CLIENT], self._claimed)
+        session = self._session
+        return Claim(
+            session.services.claims, target, self._lease.sources[Side.CLIENT], session.core.party, self._claimed
+        )
 
     @property
     def endpoints(self) -> dict[Side, Endpoint]:
@@ -177,7 +183,7 @@ class RelayedLease:
     def _came(self, listener: LeaseListener, sock: socket.socket, peer: Endpoint) -> None:
         """Somebody came to a listener: let it through, or reset it; hear first for whom it comes, if it must say so."""
         route = self._session.route
-        if not within(peer.address, route.proxy_senders):
+        if listener.side is Side.SERVER or not within(peer.address, route.proxy_senders):
             self._admit(listener, Visitor(self._session.services, sock, peer, listener.local))
         elif len(self._receptions) >= _BACKLOG:
             sockets.reset(sock)

@@ -31,6 +31,7 @@ def reach(
         services.loop,
         services.watcher,
         services.gate,
+        services.budget,
         targets,
         source=source,
         timeouts=services.connect_timeouts,

@@ -70,7 +70,10 @@ class Reception:
     def begin(self) -> None:
         """Have it say what it wants, unless it has to say who it is first."""
         if self._header is None:
-            self._advance(b"")
+            try:
+                self._advance(b"")
+            except AlgError as error:
+                self.refuse(error)
 
     def _readable(self) -> None:
         try:
@@ -137,9 +140,9 @@ class Reception:
     def _ready(self, rest: bytes, doorway: Doorway | None) -> None:
         self._leave()
         self._services.watcher.remove_reader(self._sock.fileno())
-        self._on_ready(
-            self, Visitor(self._services, self._sock, self.peer, self._local, doorway=doorway, unread=rest), doorway
-        )
+        party = (self._route.listen, doorway.user) if doorway is not None else None
+        visitor = Visitor(self._services, self._sock, self.peer, self._local, doorway=doorway, unread=rest, party=party)
+        self._on_ready(self, visitor, doorway)
 
     def _too_late(self) -> None:
         what = "said for whom it comes" if self._header is not None else "said what it wants"
@@ -151,7 +154,7 @@ class Reception:
             return
         words = b""
         if self._doorway is not None:
-            words = self._doorway.take_replies() or self._doorway.refused(error)
+            words = self._doorway.refused(error)
         self._end(error, words)
 
     def _end(self, error: AlgError, words: bytes = b"") -> None:

@@ -7,7 +7,6 @@ once; what was judged is what is dialled.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 
 from alg.certificates import matches
@@ -16,6 +15,7 @@ from alg.core.addresses import (
     is_link_local,
     is_public,
     is_this_host,
+    is_unicast,
     names_this_host,
     parse_address,
     within,
@@ -23,25 +23,25 @@ from alg.core.addresses import (
 from alg.core.errors import AlgError, ConnectError, PolicyError, ProtocolError
 from alg.core.model import Endpoint
 from alg.own_address import is_own_address
-from alg.relay import sockets
 from alg.relay.services import Services
 from alg.relay.timeouts import Timeout
 from alg.settings import PUBLIC, Route, Upstream
 
 
 class Resolution:
-    """One host and port. Calls `on_found` with its endpoints, or `on_failed`, once, unless it is cancelled before.
+    """One host and port, for one client. Calls `on_found` with its endpoints, or `on_failed`, once, unless it is cancelled before.
 
     What `claims` knows is somebody's already, and needs no rule: a connection that was announced to this client.
     """
 
-    __slots__ = ("_claims", "_entries", "_on_failed", "_on_found", "_services", "_task", "_timer", "_wanted")
+    __slots__ = ("_claims", "_client", "_entries", "_on_failed", "_on_found", "_services", "_task", "_timer", "_wanted")
 
     def __init__(
         self,
         services: Services,
         route: Route,
         wanted: Upstream,
+        client: Address,
         *,
         on_found: Callable[[Sequence[Endpoint]], None],
         on_failed: Callable[[AlgError], None],
@@ -49,6 +49,7 @@ class Resolution:
     ) -> None:
         self._services = services
         self._wanted = wanted
+        self._client = client
         self._on_found = on_found
         self._on_failed = on_failed
         self._claims = claims
@@ -71,14 +72,13 @@ class Resolution:
     async def _resolve(self) -> None:
         host, port = self._wanted.host, self._wanted.port
         try:
-            found = await self._services.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await self._services.lookups.find(self._client, host, port)
         except (OSError, UnicodeError) as error:
             self._on_failed(ConnectError(f"{host} cannot be resolved: {error}", reason="not_resolved"))
             return
         finally:
             if self._timer:
                 self._timer.cancel()
-        addresses = sockets.addresses_of(found)
         self._judge(addresses, by_name=True)
 
     def _time_out(self) -> None:
@@ -100,6 +100,8 @@ class Resolution:
         stands there in full: who owns a domain makes names below it, and says where they lead.
         """
         networks = tuple(entry.host for entry in self._entries if not isinstance(entry.host, str))
+        if not is_unicast(address):
+            return False
         if is_this_host(address):
             return names_this_host(address, networks)
         if is_own_address(address):

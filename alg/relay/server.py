@@ -174,6 +174,7 @@ class Relay:
 
     def _look_for_idle(self) -> None:
         """End the sessions whose byte count has not moved for the idle time; no timer per session is needed."""
+        self._look = self.services.loop.call_later(self.services.times.idle / _LOOKS, self._look_for_idle)
         now = self.services.loop.time()
         for session in list(self.sessions):
             traffic = session.traffic
@@ -182,7 +183,6 @@ class Relay:
                 self._seen[session] = (traffic, now)
             elif now - since >= self.services.times.idle:
                 session.end(AlgError(f"idle for {self.services.times.idle:g} s", reason="idle"))
-        self._look = self.services.loop.call_later(self.services.times.idle / _LOOKS, self._look_for_idle)
 
     # Stop.
 

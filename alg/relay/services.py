@@ -12,6 +12,7 @@ from alg.own_address import is_own_address
 from alg.registry import Registry
 from alg.relay.budget import Budget, raise_descriptor_limit
 from alg.relay.claims import Claims
+from alg.relay.lookups import Lookups
 from alg.relay.pipes import PipePool
 from alg.relay.poller import make_watcher
 from alg.relay.timeouts import Timeouts
@@ -31,6 +32,7 @@ class Services:
         self.gate = Gate(limits.leases, is_own_address=is_own_address)
         self.ports = DynamicPorts(self.gate)
         self.claims = Claims()
+        self.lookups = Lookups(self.loop)
         self.budget = Budget(limits, raise_descriptor_limit())
         self.pipes = PipePool(available=splice, limit=self.budget.pipes)
         self._timeouts: dict[float, Timeouts] = {}
@@ -56,6 +58,7 @@ class Services:
     def close(self) -> None:
         """Give everything back; nobody may use it any more."""
         self.pipes.close()
+        self.lookups.close()
         for timeouts in self._timeouts.values():
             timeouts.close()
         self.watcher.close()

@@ -47,6 +47,7 @@ class RelayedSession:
     """Begins when a client is accepted, ends when its last flow is closed."""
 
     __slots__ = (
+        "_awaits",
         "_choice",
         "_closed",
         "_dials",
@@ -92,7 +93,9 @@ class RelayedSession:
         self.number = number
         self._shared = listener.shared
         self.peer = peer = visitor.peer
-        self.core = Session(number, peer.address, services.gate, listener.targets, listener.shared.leases)
+        self.core = Session(
+            number, peer.address, services.gate, listener.targets, listener.shared.leases, party=visitor.party
+        )
         self.share = 0
         """What was taken from the budget."""
         self.began = services.loop.time()
@@ -119,7 +122,9 @@ class RelayedSession:
         self._upstream_host = ""
         self.server: Endpoint | None = None
         """The upstream, once it is connected."""
-        if listener.awaited:
+        self._awaits = bool(listener.awaited)
+        """Whether the server comes to us (SOCKS BIND)."""
+        if self._awaits:
             self._set_client_leg(visitor)
             self._upstream = Incoming(
                 self,
@@ -158,7 +163,8 @@ class RelayedSession:
         if self._tls is not None or self.route.proxy_protocol is not None:  # else nobody asks for the legs
             self._set_client_leg(visitor)
             self.legs[Side.SERVER] = self._server_leg(server, target)
-        self.introduce(server, None)
+        if not self._awaits:
+            self.introduce(server, None)
         if self.asks:
             visitor.grant(sockets.endpoint_of(server.getsockname()))
         self._begin(LegSocket(self.services.loop, self.services.watcher, server), target, self.route.implicit_tls)
@@ -263,6 +269,7 @@ class RelayedSession:
             self.services,
             self.route,
             command,
+            self.peer.address,
             self._upstream_source,
             on_connected=lambda server, target: self._chosen(command, flow, server, target),
             on_failed=lambda error: self._not_chosen(command, flow, error),

@@ -92,12 +92,10 @@ def parse_sockaddr(data: bytes, version: int) -> Endpoint:
 
 def source_toward(target: Address) -> Address | None:
     """The address of ours from which the kernel would speak to that one; None if it knows no way."""
-    with socket.socket(_family(target), socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
-        try:
-            probe.connect((str(target), 9))  # no datagram leaves
-        except OSError:
-            return None
+    with contextlib.suppress(OSError), socket.socket(_family(target), socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        probe.connect((str(target), 9))  # no datagram leaves
         return endpoint_of(probe.getsockname()).address
+    return None
 
 
 def dial(target: Endpoint, source: Address | None, *, transparent: bool = False) -> socket.socket:

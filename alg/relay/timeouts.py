@@ -51,13 +51,15 @@ class Timeouts:
         # The timer is over, and yet not None: what a callback begins must not start one of its own.
         now = self._loop.time()
         queue = self._queue
-        while queue and (queue[0].callback is None or queue[0].at <= now):
-            callback = queue.popleft().callback
-            if callback:
-                callback()
-        self._timer = None
-        if queue:
-            self._wait(queue[0].at - now)
+        try:
+            while queue and (queue[0].callback is None or queue[0].at <= now):
+                callback = queue.popleft().callback
+                if callback:
+                    callback()
+        finally:  # whatever one of them does, the others have their time
+            self._timer = None
+            if queue:
+                self._wait(max(queue[0].at - now, 0.0))
 
     def close(self) -> None:
         """Forget all of them."""

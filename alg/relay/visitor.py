@@ -8,7 +8,7 @@ import contextlib
 import socket
 
 from alg.core.doorway import Doorway
-from alg.core.errors import AlgError
+from alg.core.errors import AlgError, ConnectError
 from alg.core.model import Endpoint
 from alg.core.plugin import Plugin, refusal_words
 from alg.relay import sockets
@@ -19,7 +19,7 @@ from alg.relay.services import Services
 class Visitor:
     """One accepted connection."""
 
-    __slots__ = ("_doorway", "_services", "_unread", "local", "peer", "sock")
+    __slots__ = ("_doorway", "_services", "_unread", "local", "party", "peer", "sock")
 
     def __init__(
         self,
@@ -30,13 +30,15 @@ class Visitor:
         *,
         doorway: Doorway | None = None,
         unread: bytes = b"",
+        party: object = None,
     ) -> None:
         """`local` is where the client came to; `doorway` what it asked by, if it was not just let in; `unread` what it
-        said behind that."""
+        said behind that; `party` who it is besides its address, where it had to say so."""
         self._services = services
         self.sock = sock
         self.peer = peer
         self.local = local
+        self.party = party
         self._doorway = doorway
         self._unread = unread
 
@@ -75,6 +77,23 @@ class Visitor:
         else:
             self._services.watcher.forget(self.sock.fileno())
             sockets.reset(self.sock)
+
+    def hear(self, limit: int) -> bool:
+        """Take what it says before its time, up to `limit` bytes in all; return whether it may say more.
+
+        Raises:
+            ConnectError: it has left (`client_lost`).
+        """
+        try:
+            said = self.sock.recv(limit - len(self._unread))
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            said = b""
+        if not said:
+            raise ConnectError("the client left before anybody came", reason="client_lost")
+        self._unread += said
+        return len(self._unread) < limit
 
     def leg(self) -> LegSocket:
         """The leg of a flow."""

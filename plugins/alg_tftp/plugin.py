@@ -21,7 +21,8 @@ _SENDS = {
 @dataclass(frozen=True)
 class TftpConfig:
     """`read_only`: nothing is written to the server. `rules`: verdicts on `RRQ` and `WRQ`, and on `RRQ PATTERN` and
-    `WRQ PATTERN` for file names; `abort` says nothing to the client. `dally`: seconds of silence after which a transfer that is complete is forgotten; until then, what got lost of its end
+    `WRQ PATTERN` for file names as they are asked for (`/boot/x` is not `boot/x`; with patterns, names with `..`, `.`, `//` or
+    a backslash are refused); `abort` says nothing to the client. `dally`: seconds of silence after which a transfer that is complete is forgotten; until then, what got lost of its end
     can be said again."""
 
     read_only: bool = False
@@ -31,7 +32,8 @@ class TftpConfig:
     def verdict(self, name: str, file: str) -> Verdict:
         """What becomes of such a request for that file."""
         writes = self.read_only and name == wire.NAMES[wire.WRQ]
-        return Verdict.REJECT if writes else Rules(self.rules).command(name, file)
+        hidden = not wire.is_plain(file) and any(" " in key for key in self.rules)
+        return Verdict.REJECT if writes or hidden else Rules(self.rules).command(name, file)
 
 
 class TftpPlugin(DatagramPlugin[TftpConfig]):
@@ -47,6 +49,7 @@ class TftpPlugin(DatagramPlugin[TftpConfig]):
         self._said = b""
         self._block, self._oack = wire.BLOCK, b""
         self._begun = {Side.CLIENT: False, Side.SERVER: False}
+        self._failed = False
         self._last: int | None = None
         """The number of the last block, once it was seen."""
 
@@ -57,7 +60,7 @@ class TftpPlugin(DatagramPlugin[TftpConfig]):
                 self._pass(packet, datagrams)
             elif not self._said:
                 self._ask(packet, datagrams)
-            elif packet != self._said or self._begun[Side.CLIENT]:
+            elif packet != self._said or self._begun[Side.CLIENT] or self._failed:
                 datagrams.give_back(packet)  # the same port begins another transfer
                 self.flow.close()
             elif not self._begun[Side.SERVER]:
@@ -100,7 +103,7 @@ class TftpPlugin(DatagramPlugin[TftpConfig]):
             else:
                 self.flow.close()  # nobody has asked for anything
             return
-        self._begun[side] = True
+        self._begun[side], self._failed = True, kind == wire.ERROR
         datagrams.send(packet)
         if kind == wire.DATA and len(packet) < 4 + self._block:
             self._last = wire.block(packet)

@@ -50,6 +50,12 @@ def block(packet: bytes) -> int:
     return int.from_bytes(packet[2:4], "big")
 
 
+def is_plain(file: str) -> bool:
+    """Whether a file's name says where it is without detours, so that a pattern can be meant for it."""
+    folders = file.removeprefix("/").split("/")
+    return "\\" not in file and not {"", ".", ".."} & set(folders)
+
+
 def parse_request(packet: bytes) -> Request:
     """Parse RRQ or WRQ.
 

@@ -200,16 +200,22 @@ def test_what_a_client_waits_at_it_may_announce_to_whom_it_waits_for() -> None:
     gate.add_socket(at)
     with pytest.raises(PolicyError, match="is a socket of this gateway"):
         session.lease(ACTIVE, LEGS)
-    gate.lend(at, STRANGER, (SERVER_ADDRESS,))
-    with pytest.raises(PolicyError, match="is a socket of this gateway"):
-        session.lease(ACTIVE, LEGS)
-    gate.lend(at, CLIENT_ADDRESS, (STRANGER,))
-    with pytest.raises(PolicyError, match="is a socket of this gateway"):
-        session.lease(ACTIVE, LEGS)
-    gate.lend(at, CLIENT_ADDRESS, (SERVER_ADDRESS,))
+    loans = [
+        (at, STRANGER, None, (SERVER_ADDRESS,)),
+        (at, CLIENT_ADDRESS, "somebody else of that address", (SERVER_ADDRESS,)),
+        (at, CLIENT_ADDRESS, None, (STRANGER,)),
+    ]
+    for loan in loans:
+        gate.lend(*loan)
+        with pytest.raises(PolicyError, match="is a socket of this gateway"):
+            session.lease(ACTIVE, LEGS)
+    gate.lend(at, CLIENT_ADDRESS, None, (SERVER_ADDRESS,))
     assert session.lease(ACTIVE, LEGS).is_there
     with pytest.raises(PolicyError, match="is a socket of this gateway"):
         session.lease(Expectation(Connect(at), Accept((STRANGER,))), LEGS)
-    gate.take_back(at)
+    for loan in loans:
+        gate.take_back(*loan)
+    assert session.lease(ACTIVE, LEGS).is_there, "others gave back theirs"
+    gate.take_back(at, CLIENT_ADDRESS, None, (SERVER_ADDRESS,))
     with pytest.raises(PolicyError, match="is a socket of this gateway"):
         session.lease(ACTIVE, LEGS)

@@ -19,6 +19,7 @@ from multiprocessing.connection import wait
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 
+from tests.mutants.abuse import ABUSE_MUTANTS
 from tests.mutants.boundary import BOUNDARY_MUTANTS
 from tests.mutants.child import CHILDREN, in_child
 from tests.mutants.codecs import CODEC_MUTANTS
@@ -57,6 +58,7 @@ EVERY = (
     *WAYS_MUTANTS,
     *NFT_MUTANTS,
     *INTERCEPTION_MUTANTS,
+    *ABUSE_MUTANTS,
     *UDP_MUTANTS,
 )
 

@@ -18,7 +18,7 @@ CHAIN, CHAINED = "alg/relay/chain.py", ("tests/relay/test_chain.py",)
 ASSOCIATION, ASSOCIATED = "alg/relay/association.py", ("tests/relay/test_associations.py",)
 
 WAYS_MUTANTS = (
-    Mutant("ways: anybody's datagrams", "T42", ASSOCIATION, "if sender != self._client:", "if False:", ASSOCIATED),
+    Mutant("ways: anybody's datagrams", "T42", ASSOCIATION, "if sender != client:", "if False:", ASSOCIATED),
     Mutant(
         *("ways: an association outlives its connection", "T42", ASSOCIATION),
         'self.close(ConnectError("the client\'s connection has ended", reason="client_lost"))',
@@ -27,8 +27,8 @@ WAYS_MUTANTS = (
     ),
     Mutant(
         *("ways: an association begins for anybody", "T42", ASSOCIATION),
-        "if self._client is None and sender.address == self._visitor.peer.address:",
-        "if self._client is None:",
+        "Endpoint(self._visitor.peer.address, sender.port)",
+        "sender",
         ASSOCIATED,
     ),
     Mutant(
@@ -83,10 +83,17 @@ WAYS_MUTANTS = (
         "if False:",
         CLAIMED,
     ),
-    Mutant("ways: nobody's BIND is everybody's", "T43", DOORMAN, "and session.peer.address == client", "", CLAIMED),
+    Mutant(
+        "ways: nobody's BIND is everybody's",
+        "T43",
+        DOORMAN,
+        "            and session.peer.address == visitor.peer.address\n",
+        "",
+        CLAIMED,
+    ),
     Mutant(
         *("ways: a listener is announced by anybody", "T14", SESSION),
-        "return opens and self._gate.is_lent(target, self._client, legs[Side.SERVER].peer.address)",
+        "return opens and self._gate.is_lent(target, self._client, self.party, legs[Side.SERVER].peer.address)",
         "return opens and target in self._gate._lent",
         LENT,
     ),
@@ -111,5 +118,24 @@ WAYS_MUTANTS = (
         "if route.via is not None:",
         "if False:",
         CHAINED,
+    ),
+    Mutant(
+        *("ways: datagrams pass another proxy by", "T12", DOORMAN),
+        "            if via is not None:\n                raise PolicyError(",
+        "            if False:\n                raise PolicyError(",
+        ASSOCIATED,
+    ),
+    Mutant(
+        *("ways: announced datagrams pass another proxy by", "T12", "alg/relay/datagram_lease.py"),
+        "    if via is not None:",
+        "    if False:",
+        CHAINED,
+    ),
+    left_out(
+        "ways: a route whose datagrams pass another proxy by",
+        "T12",
+        "alg/ways.py",
+        "route.via is not None and datagrams",
+        ("tests/test_config_ways.py",),
     ),
 )

@@ -6,7 +6,7 @@ import pytest
 from alg_tftp import TftpConfig, TftpPlugin
 
 from alg.core.datagram_flow import SMALLEST
-from alg.plugin import ConnectError, Side
+from alg.plugin import ConnectError, Side, Verdict
 from alg.testing import Playbook
 
 REQUEST = b"\0\1boot.img\0octet\0"
@@ -126,3 +126,24 @@ def test_blocks_may_wrap() -> None:
     talk.wait(6)
     assert talk.closed
     assert len(talk.datagrams[Side.CLIENT]) == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "passes"),
+    [
+        ("boot/kernel", True),
+        ("/boot/kernel", True),
+        ("secret/key", False),
+        ("./secret/key", False),
+        ("boot/../secret/key", False),
+        ("//secret/key", False),
+        ("boot//key", False),
+        ("secret\\key", False),
+        ("boot/..", False),
+    ],
+)
+def test_patterns_are_not_got_round(file: str, passes: bool) -> None:
+    """Where a pattern says which files, a name with detours is refused; without one, it is the server's business."""
+    with_pattern = TftpConfig(rules={"RRQ secret/*": Verdict.REJECT})
+    assert (with_pattern.verdict("RRQ", file) is Verdict.ACCEPT) == passes
+    assert TftpConfig(rules={"WRQ": Verdict.REJECT}).verdict("RRQ", file) is Verdict.ACCEPT

@@ -11,6 +11,7 @@ import pytest
 
 from alg.core.model import Endpoint
 from alg.core.socks_datagram import format_datagram, parse_datagram
+from alg.settings import Proxy
 from tests.conftest import Run
 from tests.relay.asking import asked_relay, greeted, reply, request
 from tests.relay.peers import CLIENT, DEADLINE, OTHER, SERVER, THIRD, Peer
@@ -132,5 +133,19 @@ def test_the_relay_stops(run: Run) -> None:
         async with associated() as (rig, client, _):
             rig.relay.close()
             assert await client.until_cut() == (b"", "end")
+
+    run(work())
+
+
+def test_nothing_goes_past_another_proxy(run: Run) -> None:
+    """Where servers are behind one, datagrams have no way to them."""
+
+    async def work() -> None:
+        async with asked_relay(via=Proxy("socks5", THIRD, 9)) as rig:
+            with await greeted(rig) as client:
+                await client.send(request(3, NOWHERE))
+                assert (await reply(client))[0] == 7
+                note = await rig.notes.wait("not_through_proxy")
+                assert f"datagrams cannot go through socks5://{THIRD}:9" in note.message
 
     run(work())

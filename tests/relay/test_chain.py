@@ -16,6 +16,7 @@ from alg.settings import Proxy, Times
 from tests.conftest import Run
 from tests.relay.peers import SERVER, THIRD, Host, Peer
 from tests.relay.rig import FtpPair, Rig, relaying
+from tests.relay.test_datagram_leases import AnnouncingStreamPlugin
 
 
 @dataclass
@@ -229,5 +230,22 @@ def test_data_connections_take_the_same_way(run: Run) -> None:
                     assert data.untouched()
                 leg.close()
             pair.close()
+
+    run(work())
+
+
+def test_datagrams_cannot_take_it(run: Run) -> None:
+    """What is announced over UDP is not spoken to past the proxy."""
+
+    async def work() -> None:
+        async with chained(plugin=AnnouncingStreamPlugin) as stage:
+            client = await stage.client()
+            server = await stage.asked(client, b"\x05\x01\x00", b"\x05\x00")
+            await server.exactly(10)
+            await server.send(GRANTED)
+            await client.send(b"client %s 9000 1 60\n" % SERVER.encode())
+            assert await client.line() == b"no not_through_proxy\n"
+            client.close()
+            server.close()
 
     run(work())

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import struct
 from pathlib import Path
 
+import pytest
+
+from alg.core.errors import AlgError
 from alg.core.model import Endpoint
 from alg.relay.datagram_listener import DatagramListener
+from alg.relay.datagrams import RECORDS_PER_SECOND
 from alg.settings import Limits
 from tests.conftest import Run
 from tests.relay.datagram_peers import DatagramPeer, DatagramRig, relaying_datagrams
@@ -109,3 +115,51 @@ def test_a_hundred_thousand_flows_leave_memory_bounded() -> None:
                 assert len(rig.relay.datagrams) <= 200
 
     asyncio.run(work())
+
+
+def forge(source: Endpoint, at: Endpoint, data: bytes) -> None:
+    """A datagram over IPv4 that says to come from there."""
+    head = struct.pack("!HHHH", source.port, at.port, 8 + len(data), 0)
+    packet = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(data), 0, 0, 64, socket.IPPROTO_UDP, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sender:
+        sender.sendto(packet + source.address.packed + at.address.packed + head + data, (str(at.address), 0))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to forge a sender needs root")
+@pytest.mark.parametrize("which", ["the server", "the listener"])
+def test_nobody_speaks_with_himself(run: Run, which: str) -> None:
+    """T96: one datagram in the server's own name, or in ours, would be answered again and again, for ever."""
+
+    async def work() -> None:
+        async with relaying_datagrams() as rig:
+            forge(rig.host.endpoint if which == "the server" else rig.at, rig.at, b"round and round")
+            note = await rig.notes.wait("datagram_refused")
+            assert "would speak with itself" in note.message
+            assert rig.host.nothing() and len(rig.relay.datagrams) == 0
+
+    run(work())
+
+
+def test_records_are_bounded_whoever_speaks(run: Run) -> None:
+    """Who forges senders can speak twice: what flows have of records of their own is so many a second, in all; the others are
+    counted."""
+
+    async def work() -> None:
+        async with relaying_datagrams(idle=0.2) as rig:
+            sessions = rig.relay.datagrams
+            left = [sessions.may_record() for _ in range(RECORDS_PER_SECOND * 2)].count(False)
+            assert left > 0, "there is no limit"
+            with DatagramPeer(CLIENT) as client:
+                for _ in range(RECORDS_PER_SECOND):  # whatever has come back meanwhile
+                    sessions.may_record()
+                await rig.ask(client, b"x")
+                rig.host.answer(b"y")
+                assert await client.receive() == b"y"
+                await rig.ask(client, b"and again")
+                for _ in range(RECORDS_PER_SECOND):
+                    sessions.may_record()
+                (session,) = sessions
+                session.end(AlgError("told to end", reason="idle"))
+                assert (await rig.notes.wait("session_close")).session == 0, "it has a record of its own"
+
+    run(work())

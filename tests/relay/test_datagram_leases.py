@@ -305,3 +305,22 @@ def test_a_flow_of_datagrams_announces_others_and_lives_as_long(run: Run) -> Non
             assert (relay.services.budget.used, relay.services.gate.pending_leases) == (0, 0)
 
     run(work())
+
+
+def test_a_dial_that_fails_uses_nothing_up(run: Run) -> None:
+    """Without a descriptor nobody is led on; once there is one again, the lease still holds."""
+
+    async def work() -> None:
+        async with stage() as here:
+            with DatagramPeer(CLIENT) as client, DatagramPeer(SERVER) as server:
+                at = await here.announce(f"client {SERVER} {server.endpoint.port} 1 60")
+                budget = here.relay.services.budget
+                taken, budget.used = budget.used, budget.descriptors
+                client.send(b"first", at)
+                note = await here.notes.wait("connect_failed")
+                assert "no descriptor is left" in note.message
+                budget.used = taken
+                client.send(b"second", at)
+                assert await server.receive() == b"second"
+
+    run(work())

@@ -403,3 +403,17 @@ def test_a_socket_for_datagrams_is_exclusive() -> None:
             squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with pytest.raises(OSError, match="in use"):
                 squatter.bind(sock.getsockname())
+
+
+def test_what_is_sent_to_all_is_not_for_us(run: Run) -> None:
+    """Nobody could answer as whom it was sent to."""
+
+    async def work() -> None:
+        async with relaying_datagrams(listen="0.0.0.0") as rig:
+            with DatagramPeer(CLIENT) as client:
+                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                client.send(b"to all", Endpoint.parse("127.255.255.255", rig.at.port))
+                await rig.ask(client, b"to one", at=Endpoint.parse("127.0.0.1", rig.at.port))
+                assert len(rig.relay.datagrams) == 1
+
+    run(work())

@@ -10,11 +10,24 @@ from alg.core.addresses import Address, parse_address
 from alg.core.errors import AlgError
 from alg.core.model import Endpoint
 from alg.core.policy import Gate, LeaseLimits
+from alg.relay.budget import Budget
 from alg.relay.dialer import Dial
 from alg.relay.poller import make_watcher
 from alg.relay.timeouts import Timeouts
+from alg.settings import Limits
 from tests.conftest import Run
 from tests.relay.peers import CLIENT, OTHER, SERVER, Host, silent_host
+
+
+class Counting(Budget):
+    """A budget that knows how much was used at most."""
+
+    most = 0
+
+    def take_descriptor(self) -> None:
+        """Take one."""
+        super().take_descriptor()
+        self.most = max(self.most, self.used)
 
 
 class Outcome:
@@ -27,6 +40,7 @@ class Outcome:
         source: Address | None = None,
         seconds: float = 5.0,
         gate: Gate | None = None,
+        descriptors: int = 1000,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.watcher = make_watcher(loop)
@@ -34,10 +48,12 @@ class Outcome:
         self.result: asyncio.Future[Endpoint | AlgError] = loop.create_future()
         self.calls = 0
         self.local = ""
+        self.budget = Counting(Limits(), descriptors)
         self.dial = Dial(
             loop,
             self.watcher,
             gate or Gate(LeaseLimits()),
+            self.budget,
             targets,
             source=lambda _: source,
             timeouts=self.timeouts,
@@ -98,6 +114,39 @@ def test_silent_target_leaves_time_for_the_next(run: Run) -> None:
     async def work() -> None:
         with silent_host(OTHER) as silent, Host(SERVER) as host:
             assert await Outcome([silent, host.endpoint], seconds=0.4).end() == host.endpoint
+
+    run(work())
+
+
+def test_what_is_tried_beside_the_first_is_counted(run: Run) -> None:
+    """T66: whoever owns a name says how many addresses it has: eight of them are tried, and each takes a descriptor of the budget."""
+
+    async def work() -> None:
+        with silent_host() as silent, Host(SERVER) as host:
+            outcome = Outcome([silent] * 8 + [host.endpoint], seconds=2.5)
+            assert (await outcome.error()).reason == "connect_timeout"
+            assert (outcome.budget.most, outcome.budget.used) == (7, 0)
+            assert host.untouched()
+
+    run(work())
+
+
+def test_without_descriptors_one_is_tried_after_the_other(run: Run) -> None:
+    """The first has that of its session; the next waits until it is decided. Where some answer, all is given back."""
+
+    async def work() -> None:
+        with silent_host() as silent, Host(SERVER) as host:
+            assert (
+                await Outcome([silent, host.endpoint], seconds=0.6, descriptors=0).error()
+            ).reason == "connect_timeout"
+            assert host.untouched()
+            assert await Outcome([nobody(), host.endpoint], descriptors=0).end() == host.endpoint
+            outcome = Outcome([silent, host.endpoint], seconds=2.0)
+            assert await outcome.end() == host.endpoint
+            assert outcome.budget.used == 0
+            failing = Outcome([silent, nobody()], seconds=0.6)
+            await failing.error()
+            assert failing.budget.used == 0
 
     run(work())
 

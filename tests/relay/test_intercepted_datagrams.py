@@ -12,9 +12,9 @@ from alg.core.policy import Gate, LeaseLimits
 from alg.relay import loops
 from alg.settings import Limits
 from tests.conftest import Run
-from tests.peers.namespaces import CLIENT, GATEWAY_OUTSIDE, SERVER, Lab
+from tests.peers.namespaces import CLIENT, GATEWAY_OUTSIDE, SERVER
 from tests.relay.datagram_peers import DatagramPeer
-from tests.relay.interception import FIRST, NEEDS_ROOT, between, lab
+from tests.relay.interception import FIRST, NEEDS_ROOT, ThirdLab, between, forge, lab, looping
 from tests.relay.test_datagram_leases import AnnouncingDatagramPlugin
 from tests.relay.test_datagrams import TalkingPlugin
 from tests.relay.test_tftp import ack, data
@@ -34,7 +34,7 @@ async def said(client: DatagramPeer, server: DatagramPeer, words: bytes, *, to: 
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_neither_side_knows_of_us(run: Run, lab: Lab, version: int) -> None:
+def test_neither_side_knows_of_us(run: Run, lab: ThirdLab, version: int) -> None:
     """Each client speaks to the server's own address, and is answered from there; the server sees ours."""
 
     async def work() -> None:
@@ -57,7 +57,7 @@ def test_neither_side_knows_of_us(run: Run, lab: Lab, version: int) -> None:
     run(work())
 
 
-def test_tftp(run: Run, lab: Lab) -> None:
+def test_tftp(run: Run, lab: ThirdLab) -> None:
     """The server answers from another port; the client hears it from the one that it knows."""
 
     async def work() -> None:
@@ -74,7 +74,7 @@ def test_tftp(run: Run, lab: Lab) -> None:
     run(work())
 
 
-def test_servers_may_see_their_client(run: Run, lab: Lab) -> None:
+def test_servers_may_see_their_client(run: Run, lab: ThirdLab) -> None:
     """With `keep_client_address`, they see its address; the answers to it come to us."""
 
     async def work() -> None:
@@ -87,7 +87,7 @@ def test_servers_may_see_their_client(run: Run, lab: Lab) -> None:
     run(work())
 
 
-def test_what_is_not_allowed_is_not_said(run: Run, lab: Lab) -> None:
+def test_what_is_not_allowed_is_not_said(run: Run, lab: ThirdLab) -> None:
     """Nobody hears anything, and there is a record; nothing is kept of it."""
 
     async def work() -> None:
@@ -102,7 +102,7 @@ def test_what_is_not_allowed_is_not_said(run: Run, lab: Lab) -> None:
     run(work())
 
 
-def test_what_is_for_us_is_refused(run: Run, lab: Lab) -> None:
+def test_what_is_for_us_is_refused(run: Run, lab: ThirdLab) -> None:
     """Who speaks to the listener itself was not intercepted."""
 
     async def work() -> None:
@@ -116,36 +116,98 @@ def test_what_is_for_us_is_refused(run: Run, lab: Lab) -> None:
     run(work())
 
 
-@pytest.mark.parametrize("ours", [True, False])
-def test_loops_are_refused(ours: bool) -> None:
-    """What this host sends is refused if we sent it; what others here send is not ours."""
+def test_loops_are_refused() -> None:
+    """What we sent ourselves is refused, from whatever address; what others here send is not ours."""
     gate = Gate(LeaseLimits())
     peer, target = Endpoint.parse("127.0.0.1", 40000), Endpoint.parse("10.77.2.2", 53)
-    if not ours:
-        loops.refuse_loop(gate, peer, target, lambda _: False)
-        loops.refuse_loop(gate, Endpoint.parse("192.0.2.1", 40000), target, lambda _: True)
-        return
+    loops.judge_intercepted(gate, peer, target, ours=False)
     with pytest.raises(PolicyError) as caught:
-        loops.refuse_loop(gate, peer, target, lambda endpoint: endpoint == peer)
+        loops.judge_intercepted(gate, peer, target, ours=True)
     assert caught.value.reason == "loop"
 
 
-def test_our_own_datagrams_are_known(run: Run, lab: Lab) -> None:
+def test_our_own_datagrams_are_known(run: Run, lab: ThirdLab) -> None:
     """By where each flow speaks to its server from."""
 
     async def work() -> None:
         async with between(lab) as hosts:
             with hosts.client() as client, hosts.server() as server:
                 await said(client, server, b"hello")
-                address, port = server.sender[:2]
-                assert hosts.relay.datagrams.comes_from(Endpoint.parse(address, port))
-                assert not hosts.relay.datagrams.comes_from(Endpoint.parse(address, port - 1))
-                assert not hosts.relay.datagrams.comes_from(client.endpoint)
+                ours, host = Endpoint.parse(*server.sender[:2]), server.endpoint.address
+                assert hosts.relay.datagrams.has_dialled(ours, host)
+                assert not hosts.relay.datagrams.has_dialled(ours, client.endpoint.address)
+                assert not hosts.relay.datagrams.has_dialled(client.endpoint, host)
 
     run(work())
 
 
-def test_a_port_that_another_program_has(run: Run, lab: Lab) -> None:
+def test_what_comes_back_to_us_is_not_sent_again(run: Run, lab: ThirdLab) -> None:
+    """T15: a router behind us knows no better way than back. The kernel drops what comes in from an address of ours, but not what
+    we have sent from a client's: that is a storm, if we do not know it."""
+
+    async def work() -> None:
+        with looping(lab, "10.77.9.0/24"):
+            async with between(lab, keep=True, allowed="10.77.9.0/24") as hosts:
+                with hosts.client() as client:
+                    client.send(b"one datagram", Endpoint.parse("10.77.9.9", FIRST))
+                    note = await hosts.notes.wait("datagram_refused")
+                    assert "is sent by this gateway" in note.message
+                    assert len(hosts.relay.datagrams) == 1
+
+    run(work())
+
+
+@pytest.mark.parametrize(("port", "words"), [(FIRST, b"hello"), (69, b"\0\1file\0octet\0")])
+def test_an_ipv4_address_in_the_form_of_an_ipv6_one_is_no_target(
+    run: Run, lab: ThirdLab, port: int, words: bytes
+) -> None:
+    """There is no such address at which to answer."""
+
+    async def work() -> None:
+        async with between(lab, 6, allowed="10.77.2.0/24") as hosts:
+            with hosts.client() as client, hosts.server_of(4, port) as server:
+                forge(lab, client.endpoint, f"::ffff:{SERVER[4]}", port, words)
+                note = await hosts.notes.wait("datagram_refused")
+                assert "an IPv6 client cannot speak to an IPv4 address" in note.message
+                assert server.nothing() and client.nothing()
+
+    run(work())
+
+
+def test_only_what_comes_in_where_it_is_intercepted(run: Run, lab: ThirdLab) -> None:
+    """A stand-in takes nothing from elsewhere, though it has the server's address."""
+
+    async def work() -> None:
+        async with between(lab, interfaces=("inside",)) as hosts:
+            with hosts.client() as client, hosts.server() as server, hosts.third() as third:
+                await said(client, server, b"from inside")
+                third.send(b"from elsewhere", server.endpoint)
+                await said(client, server, b"from inside again")
+                assert server.nothing() and len(hosts.relay.datagrams) == 1
+
+    run(work())
+
+
+def test_no_descriptor_for_an_answer(run: Run, lab: ThirdLab) -> None:
+    """It is told, as where another program has the port."""
+
+    async def work() -> None:
+        async with between(lab) as hosts:
+            with hosts.client() as client, hosts.server() as server:
+                client.send(b"anybody?", server.endpoint)
+                assert await server.receive() == b"anybody?"
+                budget = hosts.relay.services.budget
+                taken, budget.used = budget.used, budget.descriptors
+                server.answer(b"yes")
+                note = await hosts.notes.wait("datagram_refused")
+                assert "no descriptor is left" in note.message
+                budget.used = taken
+                await said(client, server, b"once more")
+
+    run(work())
+
+
+def test_a_port_that_another_program_has(run: Run, lab: ThirdLab) -> None:
     """Nothing can be said in the server's name, and a record says why; once it is free, all goes on."""
 
     async def work() -> None:
@@ -165,7 +227,7 @@ def test_a_port_that_another_program_has(run: Run, lab: Lab) -> None:
     run(work())
 
 
-def test_flows_make_place(run: Run, lab: Lab) -> None:
+def test_flows_make_place(run: Run, lab: ThirdLab) -> None:
     """Where one flow is all that there may be, each client ends the other's, and is served."""
 
     async def work() -> None:
@@ -182,7 +244,7 @@ def test_flows_make_place(run: Run, lab: Lab) -> None:
     run(work())
 
 
-def test_a_flow_ends_alone(run: Run, lab: Lab) -> None:
+def test_a_flow_ends_alone(run: Run, lab: ThirdLab) -> None:
     """Others of the same server go on as before."""
 
     async def work() -> None:
@@ -199,7 +261,7 @@ def test_a_flow_ends_alone(run: Run, lab: Lab) -> None:
     run(work())
 
 
-def test_flows_outlive_the_end_of_their_listener(run: Run, lab: Lab) -> None:
+def test_flows_outlive_the_end_of_their_listener(run: Run, lab: ThirdLab) -> None:
     """When the relay stops, what has begun goes on until it is silent; nothing new begins."""
 
     async def work() -> None:
@@ -221,7 +283,7 @@ def test_flows_outlive_the_end_of_their_listener(run: Run, lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("span", [1, 3])
-def test_what_a_server_announces_stays_as_it_is(run: Run, lab: Lab, span: int) -> None:
+def test_what_a_server_announces_stays_as_it_is(run: Run, lab: ThirdLab, span: int) -> None:
     """A lease is at the announced endpoint itself, and at the ports behind it; who comes there reaches the server there."""
 
     async def work() -> None:
@@ -240,7 +302,7 @@ def test_what_a_server_announces_stays_as_it_is(run: Run, lab: Lab, span: int) -
     run(work())
 
 
-def test_what_a_client_announces_stays_as_it_is(run: Run, lab: Lab) -> None:
+def test_what_a_client_announces_stays_as_it_is(run: Run, lab: ThirdLab) -> None:
     """Where servers see their client's address, what it announces is at that address."""
 
     async def work() -> None:
@@ -261,7 +323,7 @@ def test_what_a_client_announces_stays_as_it_is(run: Run, lab: Lab) -> None:
     run(work())
 
 
-def test_nothing_is_announced_across_ip_versions(run: Run, lab: Lab) -> None:
+def test_nothing_is_announced_across_ip_versions(run: Run, lab: ThirdLab) -> None:
     """There is no address of the client's family at which to stand for it."""
 
     async def work() -> None:

@@ -199,3 +199,36 @@ def test_a_flood_of_bad_requests_is_one_record_a_second(run: Run) -> None:
             assert len(rig.relay.datagrams) == 0
 
     run(work())
+
+
+def test_the_same_request_again_after_an_error(run: Run) -> None:
+    """It begins another transfer: an ERROR is not sent again (RFC 1350 section 2), and the file may be there by now."""
+
+    async def work() -> None:
+        async with relaying_datagrams(TftpPlugin) as rig:
+            with DatagramPeer() as client, DatagramPeer(SERVER) as transfer:
+                for _ in range(3):
+                    await rig.ask(client, REQUEST)
+                    transfer.sock.sendto(b"\0\5\0\1not yet\0", rig.host.sender)
+                    assert await client.receive() == b"\0\5\0\1not yet\0"
+                await rig.ask(client, REQUEST)
+                await block(client, rig, transfer, 1, b"end")
+
+    run(work())
+
+
+def test_t96_strangers_who_are_not_answered_cost_no_answer(run: Run) -> None:
+    """Of the ten a second none is left out for an ERROR, to which nothing is said."""
+
+    async def work() -> None:
+        async with relaying_datagrams(TftpPlugin, config=TftpConfig(read_only=True)) as rig:
+            with DatagramPeer() as client, DatagramPeer(THIRD) as stranger, DatagramPeer() as writer:
+                await rig.ask(client, REQUEST)
+                for _ in range(12):
+                    stranger.sock.sendto(b"\0\5\0\0x\0", rig.host.sender)
+                await rig.notes.wait("stranger")
+                await turns()
+                writer.send(b"\0\2file\0octet\0", rig.at)
+                assert (await writer.receive())[:4] == b"\0\5\0\2"
+
+    run(work())

@@ -8,6 +8,7 @@ from contextvars import Context
 from typing import cast
 
 from alg.relay.timeouts import Timeouts
+from tests.conftest import Run
 
 SECONDS = 0.8
 LATEST = SECONDS * 1.125 + 1e-9
@@ -134,3 +135,30 @@ def test_cancelled_deadline_calls_nobody() -> None:
     clock.pass_until(5.0)
     assert diary.calls.keys() == {"behind"}
     assert diary.calls["behind"] <= LATEST
+
+
+def test_one_that_fails_does_not_keep_the_others(run: Run) -> None:
+    """A defect in what is called back is told by the loop, and those behind it come due all the same."""
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[object] = []
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+        timeouts, due = Timeouts(loop, 0.05), asyncio.Event()
+
+        def fail() -> None:
+            raise KeyError("a defect")
+
+        timeouts.begin(fail)
+        timeouts.begin(due.set)
+        async with asyncio.timeout(5):
+            await due.wait()
+            due.clear()
+            timeouts.begin(due.set)
+            await due.wait()
+        assert [type(error) for error in told] == [KeyError]
+        loop.set_exception_handler(before)
+        timeouts.close()
+
+    run(work())

@@ -32,6 +32,8 @@ from .wire import Tap, packets
 SIZE = 32 * 1024 + 1
 SEEDS = 5
 SECONDS = 90.0
+CALLS = 5
+"""How often a client is called that has given up: atftp does if the first packets are lost ("unexpected OACK")."""
 MOST = 1.5
 """How many packets there may be for each that there is without a gateway."""
 KINDS = {
@@ -67,9 +69,9 @@ class Row:
         return f"{self.kind} {self.side}/{self.server.name}/{self.client.name}/{title(self.options)}/{self.direction}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Count:
-    """The packets of a row's transfers, seed by seed, and what went wrong.
+    """The packets of a row's transfers, seed by seed, how often a client was called again, and what went wrong.
 
     `untold` are the clients that gave up although the bytes are right: no server waits for ever to see whether its last
     acknowledgement was lost (RFC 1350, section 6).
@@ -79,6 +81,7 @@ class Count:
     server: list[int]
     problems: list[str]
     untold: list[str]
+    again: int = 0
 
 
 def planned(only: str) -> list[Row]:
@@ -120,9 +123,13 @@ def counted(mode: str, rows: list[Row], seeds: int, wrong: list[str]) -> Iterato
 
 
 def transfer(lab: Lab, mover: Mover, row: Row, tap: Tap, count: Count) -> None:
-    """Move the file once, and count."""
+    """Move the file once, and count. A client that has given up is called again, as a person would."""
     before = packets(lab.client), packets(lab.server)
-    outcome = mover.move(row.client, row.options, row.direction, 4, file_name(SIZE), SECONDS)
+    for _ in range(CALLS):
+        outcome = mover.move(row.client, row.options, row.direction, 4, file_name(SIZE), SECONDS)
+        if outcome.same_bytes or not outcome.status:
+            break
+        count.again += 1
     count.client.append(packets(lab.client) - before[0])
     count.server.append(packets(lab.server) - before[1])
     seen = [message.line() for message in tap.messages()]
@@ -153,6 +160,8 @@ def run_faults(mode: str, only: str, seeds: int, report: Path | None) -> int:
         direct = directly[row.label]
         ratio, problem = verdict(count, direct)
         said = [f"without a gateway, {len(direct.problems)} of {seeds} failed as well"] if direct.problems else []
+        if count.again or direct.again:
+            said.append(f"the client had to be called again {count.again} times, directly {direct.again} times")
         if count.untold or direct.untold:
             said.append(f"last word lost: {len(count.untold)} times, directly {len(direct.untold)} times")
         failed += bool(problem)
