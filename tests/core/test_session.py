@@ -219,3 +219,14 @@ def test_what_a_client_waits_at_it_may_announce_to_whom_it_waits_for() -> None:
     gate.take_back(at, CLIENT_ADDRESS, None, (SERVER_ADDRESS,))
     with pytest.raises(PolicyError, match="is a socket of this gateway"):
         session.lease(ACTIVE, LEGS)
+
+
+def test_what_has_not_begun_uses_nothing_up() -> None:
+    """A flow that was let through and could not be carried on."""
+    session, _ = make_session()
+    lease = session.lease(PASSIVE, LEGS)
+    for _ in range(3):
+        lease.admit(Side.CLIENT, CLIENT_ADDRESS, 0.0)
+        assert lease.used_up(Side.CLIENT)
+        lease.take_back(Side.CLIENT)
+    assert not lease.used_up(Side.CLIENT)
