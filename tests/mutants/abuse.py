@@ -269,4 +269,12 @@ ABUSE_MUTANTS = (
         "if writes else",
         ("tests/plugins/test_tftp.py", "-k", "got_round"),
     ),
+    Mutant(
+        "abuse: servers behind a proxy are told where we are",
+        "T12",
+        f"{RELAY}lease.py",
+        "if via is not None and side is Side.SERVER:",
+        "if False:",
+        ("tests/relay/test_chain.py", "-k", "active_mode"),
+    ),
 )

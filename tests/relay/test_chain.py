@@ -14,8 +14,8 @@ from alg.core.model import Endpoint
 from alg.core.plugin import StreamPlugin
 from alg.settings import Proxy, Times
 from tests.conftest import Run
-from tests.relay.peers import SERVER, THIRD, Host, Peer
-from tests.relay.rig import FtpPair, Rig, relaying
+from tests.relay.peers import CLIENT, SERVER, THIRD, Host, Peer
+from tests.relay.rig import FtpPair, Rig, port_line, relaying
 from tests.relay.test_datagram_leases import AnnouncingStreamPlugin
 
 
@@ -247,5 +247,25 @@ def test_datagrams_cannot_take_it(run: Run) -> None:
             assert await client.line() == b"no not_through_proxy\n"
             client.close()
             server.close()
+
+    run(work())
+
+
+def test_active_mode_cannot_take_it(run: Run) -> None:
+    """A server behind the proxy could not come to us, and shall not be told where we are: the client hears so, and may go on."""
+
+    async def work() -> None:
+        async with chained(plugin=FtpPlugin) as stage:
+            client = await stage.client()
+            server = await stage.asked(client, b"\x05\x01\x00", b"\x05\x00")
+            await server.exactly(10)
+            await server.send(GRANTED + b"220 hello\r\n")
+            assert await client.line() == b"220 hello\r\n"
+            pair = FtpPair(client, server)
+            answer = await pair.refused(port_line(Endpoint.parse(CLIENT, 5000)).strip())
+            assert answer.startswith(b"425 "), answer
+            await stage.rig.notes.wait("not_through_proxy")
+            assert await pair.say(b"NOOP", b"200 fine") == b"200 fine\r\n"
+            pair.close()
 
     run(work())
