@@ -101,12 +101,12 @@ class Association:
     def _take(self, sender: Endpoint, data: bytes) -> None:
         client = self._client or Endpoint(self._visitor.peer.address, sender.port)
         if sender != client:
-            self._sessions.strangers.tell(f"{sender} sent to the datagrams of {self._visitor.peer}", "socks")
+            self._sessions.tallies.tell("stranger", f"{sender} sent to the datagrams of {self._visitor.peer}", "socks")
             return
         try:
             host, port, payload = parse_datagram(data)
         except AlgError as error:
-            self._sessions.refused.tell(f"{self._visitor.peer}: {error}", "socks")
+            self._sessions.tallies.tell("datagram_refused", f"{self._visitor.peer}: {error}", "socks")
             return
         self._client = client
         self._heard += 1
@@ -126,7 +126,7 @@ class Association:
 
         def failed(error: AlgError) -> None:
             if self._waiting.pop(resolution, None) is not None:
-                self._sessions.refused.tell(f"{self._visitor.peer} refused: {error}", "socks")
+                self._sessions.tallies.tell("datagram_refused", f"{self._visitor.peer} refused: {error}", "socks")
 
         client = self._visitor.peer.address
         resolution = Resolution(self._services, self._listener.route, wanted, client, on_found=found, on_failed=failed)

@@ -8,7 +8,6 @@ is bounded as well.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from alg.core.binding import Field
 from alg.core.errors import AlgError
@@ -16,21 +15,19 @@ from alg.core.model import Side
 from alg.core.reasons import is_refusal
 from alg.relay.records import wanted
 from alg.relay.session_records import SessionRecords
-
-if TYPE_CHECKING:
-    from alg.relay.datagrams import DatagramSessions
-    from alg.settings import Route
+from alg.relay.tally import Tallies
 
 
 class DatagramRecords:
     """Those of one flow."""
 
-    __slots__ = ("_protocol", "_records", "_sessions", "flow", "lost", "said")
+    __slots__ = ("_protocol", "_records", "_tallies", "flow", "lost", "said")
 
-    def __init__(self, sessions: DatagramSessions, route: Route, number: int) -> None:
-        self._sessions = sessions
-        self._protocol = route.plugin.name
-        self._records = SessionRecords(self._protocol, number, sessions.services.limits.records_per_session)
+    def __init__(self, tallies: Tallies, protocol: str, number: int, limit: int) -> None:
+        """At most `limit` records of one and the same refusal."""
+        self._tallies = tallies
+        self._protocol = protocol
+        self._records = SessionRecords(protocol, number, limit)
         self.flow = ""
         """From where it comes, and where it leads."""
         self.said = dict.fromkeys(Side, 0)
@@ -40,14 +37,14 @@ class DatagramRecords:
 
     def write(self, reason: str, message: str, fields: Mapping[str, Field] | None, *, answered: bool) -> None:
         """Write a record of the session; what anybody can have us refuse, under forged addresses too, only so often."""
-        if is_refusal(reason) and not (answered and self._sessions.may_record()):
-            self._sessions.tell(reason, f"{self.flow.partition(' -> ')[0]}: {message}", self._protocol)
+        if is_refusal(reason) and not (answered and self._tallies.may_record()):
+            self._tallies.tell(reason, f"{self.flow.partition(' -> ')[0]}: {message}", self._protocol)
         elif wanted(reason):
             self._records.write(reason, message, fields)
 
     def opened(self) -> None:
         """The client is there."""
-        if wanted("session_open") and self._sessions.may_record():
+        if wanted("session_open") and self._tallies.may_record():
             self._records.write("session_open", self.flow)
 
     def closed(self, error: AlgError | None, seconds: float, *, answered: bool, assured: bool) -> None:
@@ -55,7 +52,7 @@ class DatagramRecords:
         cause = f", {error}" if error else ""
         flow = f"{self.flow} ended after {seconds:.3f} s"
         if not answered:
-            self._sessions.unanswered.tell(f"{flow} without an answer{cause}", self._protocol)
+            self._tallies.tell("unanswered", f"{flow} without an answer{cause}", self._protocol)
         elif error is not None or wanted("session_close"):
             up, down = (self.said[side] for side in Side)
             fields: dict[str, Field] = {"bytes_up": up, "bytes_down": down, "milliseconds": round(seconds * 1000)}
@@ -64,8 +61,8 @@ class DatagramRecords:
                 cause = f", {self.lost} datagrams lost{cause}"
             words = f"{flow}, {up} bytes up, {down} bytes down{cause}"
             reason = error.reason if error is not None and error.reason != "idle" else "session_close"
-            if assured and self._sessions.may_record():
+            if assured and self._tallies.may_record():
                 self._records.write(reason, words, fields)
             else:
-                self._sessions.tell(reason, words, self._protocol, fields)
+                self._tallies.tell(reason, words, self._protocol, fields)
         self._records.close()

@@ -93,7 +93,8 @@ class DatagramSession:
         self.foreign = route.foreign
         self._machine: DatagramMachine | None = None
         self._passes: set[Side] = set(Side)
-        self.records = DatagramRecords(sessions, route, number)
+        limit = sessions.services.limits.records_per_session
+        self.records = DatagramRecords(sessions.tallies, route.plugin.name, number, limit)
         self._answered_bytes = 0
         """What the client was told before the server had answered."""
         self._deadline: Deadline | None = None
@@ -177,7 +178,7 @@ class DatagramSession:
 
     def from_stranger(self, data: bytes, peer: Endpoint) -> bytes:
         """Somebody who is not the server spoke to our end of its leg; return what to answer."""
-        self._sessions.strangers.tell(f"{peer} is not {self.server.target}: dropped", self.route.plugin.name)
+        self._sessions.tallies.tell("stranger", f"{peer} is not {self.server.target}: dropped", self.route.plugin.name)
         answer = self._machine.stranger(data) if self._machine is not None else b""
         return answer if answer and self._sessions.may_answer() else b""
 
@@ -188,7 +189,7 @@ class DatagramSession:
         it means little: datagrams get lost, and servers come back. Silence ends the flow.
         """
         target = self.server.target
-        self._sessions.unreachable.tell(f"{self.peer} -> {target}: {error}", self.route.plugin.name)
+        self._sessions.tallies.tell("server_unreachable", f"{self.peer} -> {target}: {error}", self.route.plugin.name)
         if self._machine is not None and not self.answered:
             lost = ConnectError(f"{target}: {error}", reason="connect_refused")
             self._execute(self._machine.receive(ConnectionLost(Side.SERVER, lost), self.last))

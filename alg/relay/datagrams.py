@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 
 from alg.core.addresses import Address
-from alg.core.binding import Field
 from alg.core.datagrams import DatagramPlugin
 from alg.core.errors import AlgError, BindError, PolicyError
 from alg.core.machines import make_plugin
@@ -21,15 +20,11 @@ from alg.core.rate import RateLimit
 from alg.relay.datagram_session import DatagramSession, Way
 from alg.relay.datagram_table import DatagramTable
 from alg.relay.services import Services
-from alg.relay.tally import Tally
+from alg.relay.tally import Tallies
 from alg.settings import Route, idle_of
 
 ANSWERS_PER_SECOND = 10
 """How often, in all, something is said on our own account to senders whose address may be forged."""
-RECORDS_PER_SECOND = 200
-"""How many records flows of datagrams may have of their own, in all; what is more is counted."""
-_REASONS = 64
-"""How many reasons are told apart."""
 _LOOKS = 8
 """How often within the shortest idle time all flows are looked at."""
 _LONGEST_LOOK = 1.0
@@ -50,14 +45,7 @@ class DatagramSessions:
             services.limits.datagram_flows_per_client,
         )
         self._answers = RateLimit(ANSWERS_PER_SECOND, burst=ANSWERS_PER_SECOND)
-        self._records = RateLimit(RECORDS_PER_SECOND, burst=RECORDS_PER_SECOND)
-        clock = services.loop.time
-        self.strangers = Tally("stranger", clock)
-        self.unreachable = Tally("server_unreachable", clock)
-        self.unanswered = Tally("unanswered", clock)
-        self.refused = Tally("datagram_refused", clock)
-        self._evicted = Tally("flow_evicted", clock)
-        self._tallies: dict[str, Tally] = {}
+        self.tallies = Tallies(services.loop.time)
         self._idle = asyncio.Event()
         self._idle.set()
         self._longest_idle = float("inf")
@@ -101,7 +89,7 @@ class DatagramSessions:
             if session is not None:
                 self.services.budget.give_descriptor()
             cause = error if isinstance(error, AlgError) else f"{target}: {os.strerror(error.errno or 0)}"
-            self.refused.tell(f"{way.peer} refused: {cause}", route.plugin.name)
+            self.tallies.tell("datagram_refused", f"{way.peer} refused: {cause}", route.plugin.name)
             return None
         self._sessions.add(session)
         self._dialled.add((session.server.local, target.address))
@@ -141,24 +129,13 @@ class DatagramSessions:
                     raise
             else:
                 return
-        self._evicted.tell(f"{victim.peer} makes place for {client}", victim.route.plugin.name)
+        self.tallies.tell("flow_evicted", f"{victim.peer} makes place for {client}", victim.route.plugin.name)
         victim.close(AlgError("ended to make place for another flow", reason="flow_evicted"))
         self.services.budget.take_descriptor()
-
-    def may_record(self) -> bool:
-        """Whether a flow may have a record of its own now."""
-        return self._records.admit(self.services.loop.time())
 
     def may_answer(self) -> bool:
         """Whether something may be said now to a sender whose address may be forged."""
         return self._answers.admit(self.services.loop.time())
-
-    def tell(self, reason: str, message: str, protocol: str, fields: Mapping[str, Field] | None = None) -> None:
-        """Record, once a second, what has to do with a client that may be made up."""
-        if reason not in self._tallies and len(self._tallies) < _REASONS:
-            self._tallies[reason] = Tally(reason, self.services.loop.time)
-        if reason in self._tallies:
-            self._tallies[reason].tell(message, protocol, fields)
 
     # While they live.
 
@@ -171,16 +148,14 @@ class DatagramSessions:
         self._table.assure(session.peer.address, session)
 
     def _look_for_idle(self) -> None:
-        self._look = None
+        self._look = self.services.loop.call_later(self._period, self._look_for_idle) if self._sessions else None
         now = self.services.loop.time()
-        for session in list(self._sessions):
+        for session in self:
             idle = min(session.idle, self._longest_idle)
             if session.leases and session.carries:
                 session.last = now
             if now - session.last >= idle:
                 session.close(AlgError(f"silent for {idle:g} s", reason="idle"))
-        if self._sessions:
-            self._look = self.services.loop.call_later(self._period, self._look_for_idle)
 
     # The end.
 

@@ -136,7 +136,7 @@ class StandIn:
                 listener.keep(self)  # only now: to make place, the last flow but this may have ended
 
         def refused(error: AlgError) -> None:
-            sessions.refused.tell(f"{way.peer} -> {target} refused: {error}", listener.name)
+            sessions.tallies.tell("datagram_refused", f"{way.peer} -> {target} refused: {error}", listener.name)
 
         wanted = Upstream(str(target.address), target.port)
         try:
@@ -169,7 +169,7 @@ class StandIn:
             sock = self._sock or self._open()
             sock.sendto(data, sender)
         except BindError as error:
-            self._listener.sessions.refused.tell(f"{self.target}: {error}", self._listener.name)
+            self._listener.sessions.tallies.tell("datagram_refused", f"{self.target}: {error}", self._listener.name)
             return False
         except OSError:
             return False
@@ -188,7 +188,7 @@ class StandIn:
         except OSError as error:
             services.budget.give_descriptor()
             words = f"nothing can be said in the name of {self.target}: {os.strerror(error.errno or 0)}"
-            self._listener.sessions.refused.tell(words, self._listener.name)
+            self._listener.sessions.tallies.tell("datagram_refused", words, self._listener.name)
             raise
         services.watcher.add_reader(self._sock.fileno(), self._readable)
         return self._sock

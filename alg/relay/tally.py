@@ -1,11 +1,17 @@
-"""`Tally`: what anybody can have us say again and again, said once a second; the others are counted."""
+"""`Tallies`: what anybody can have us say again and again, said once a second for each reason; the others are counted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from alg.core.binding import Field
+from alg.core.rate import RateLimit
 from alg.relay.records import record
+
+RECORDS_PER_SECOND = 200
+"""How many records flows of datagrams may have of their own, in all; what is more is counted."""
+_REASONS = 64
+"""How many reasons are told apart."""
 
 
 class Tally:
@@ -27,3 +33,25 @@ class Tally:
             more = f" ({self._count} since the last such record)" if self._count > 1 else ""
             record(self._reason, f"{message}{more}", protocol=protocol, fields={**(fields or {}), "count": self._count})
             self._last, self._count = now, 0
+
+
+class Tallies:
+    """Those of all flows of datagrams, and how many records of their own flows may have."""
+
+    __slots__ = ("_by_reason", "_clock", "_own")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._by_reason: dict[str, Tally] = {}
+        self._own = RateLimit(RECORDS_PER_SECOND, burst=RECORDS_PER_SECOND)
+
+    def tell(self, reason: str, message: str, protocol: str, fields: Mapping[str, Field] | None = None) -> None:
+        """Record what has to do with somebody who may be made up."""
+        if reason not in self._by_reason and len(self._by_reason) < _REASONS:
+            self._by_reason[reason] = Tally(reason, self._clock)
+        if reason in self._by_reason:
+            self._by_reason[reason].tell(message, protocol, fields)
+
+    def may_record(self) -> bool:
+        """Whether a flow may have a record of its own now."""
+        return self._own.admit(self._clock())

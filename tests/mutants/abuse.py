@@ -220,7 +220,7 @@ ABUSE_MUTANTS = (
         "records without end",
         "T98",
         f"{RELAY}datagram_records.py",
-        "if assured and self._sessions.may_record():",
+        "if assured and self._tallies.may_record():",
         "if assured:",
         FLOODS,
         "bounded_whoever",

@@ -54,7 +54,7 @@ INTERCEPTION_MUTANTS = (
         "no descriptor, no word",
         "F36",
         LISTENER,
-        'self._listener.sessions.refused.tell(f"{self.target}: {error}", self._listener.name)',
+        'self._listener.sessions.tallies.tell("datagram_refused", f"{self.target}: {error}", self._listener.name)',
         "pass",
         "no_descriptor",
     ),

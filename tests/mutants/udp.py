@@ -46,8 +46,8 @@ UDP_MUTANTS = (
         "udp: each question is a record",
         EVICTION,
         RECORDS,
-        "if assured and self._sessions.may_record():",
-        "if self._sessions.may_record():",
+        "if assured and self._tallies.may_record():",
+        "if self._tallies.may_record():",
         (RELAY, "-k", "questions"),
     ),
     # The server's side.
@@ -172,7 +172,7 @@ UDP_MUTANTS = (
         "udp: a record for each refusal",
         AMPLIFICATION,
         RECORDS,
-        "is_refusal(reason) and not (answered and self._sessions.may_record())",
+        "is_refusal(reason) and not (answered and self._tallies.may_record())",
         (TRANSFERS, "-k", "flood_of_bad"),
     ),
     Mutant(

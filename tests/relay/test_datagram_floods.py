@@ -13,7 +13,7 @@ import pytest
 from alg.core.errors import AlgError
 from alg.core.model import Endpoint
 from alg.relay.datagram_listener import DatagramListener
-from alg.relay.datagrams import RECORDS_PER_SECOND
+from alg.relay.tally import RECORDS_PER_SECOND
 from alg.settings import Limits
 from tests.conftest import Run
 from tests.relay.datagram_peers import DatagramPeer, DatagramRig, relaying_datagrams
@@ -146,19 +146,19 @@ def test_records_are_bounded_whoever_speaks(run: Run) -> None:
 
     async def work() -> None:
         async with relaying_datagrams(idle=0.2) as rig:
-            sessions = rig.relay.datagrams
-            left = [sessions.may_record() for _ in range(RECORDS_PER_SECOND * 2)].count(False)
+            tallies = rig.relay.datagrams.tallies
+            left = [tallies.may_record() for _ in range(RECORDS_PER_SECOND * 2)].count(False)
             assert left > 0, "there is no limit"
             with DatagramPeer(CLIENT) as client:
                 for _ in range(RECORDS_PER_SECOND):  # whatever has come back meanwhile
-                    sessions.may_record()
+                    tallies.may_record()
                 await rig.ask(client, b"x")
                 rig.host.answer(b"y")
                 assert await client.receive() == b"y"
                 await rig.ask(client, b"and again")
                 for _ in range(RECORDS_PER_SECOND):
-                    sessions.may_record()
-                (session,) = sessions
+                    tallies.may_record()
+                (session,) = rig.relay.datagrams
                 session.end(AlgError("told to end", reason="idle"))
                 assert (await rig.notes.wait("session_close")).session == 0, "it has a record of its own"
 
