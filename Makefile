@@ -50,8 +50,10 @@ peers-short: peers-install
 	$(BIN)/python -m tests.peers.ws --only 'chromium'
 	$(BIN)/python -m tests.peers.ways --gateway alg
 	$(BIN)/python -m tests.peers.tftp --only curl
+	$(BIN)/python -m tests.peers.tftp --gateway tproxy --only tftpd-hpa/curl
 	$(BIN)/python -m tests.peers.tftp.flood
 	$(BIN)/python -m tests.peers.transparent --gateway tproxy --only vsftpd/curl
+	$(BIN)/python -m tests.peers.transparent --gateway tproxy --only 'name server'
 
 peers-install: $(READY)
 	$(BIN)/python -m tests.peers --install
@@ -92,6 +94,7 @@ peers-ways:
 
 peers-tftp:
 	$(BIN)/python -m tests.peers.tftp
+	$(BIN)/python -m tests.peers.tftp --gateway tproxy
 	$(BIN)/python -m tests.peers.tftp.faults
 	$(BIN)/python -m tests.peers.tftp.flood
 
