@@ -84,8 +84,11 @@ class Visitor:
         Raises:
             ConnectError: it has left (`client_lost`).
         """
+        room = limit - len(self._unread)
+        if room <= 0:
+            return False
         try:
-            said = self.sock.recv(limit - len(self._unread))
+            said = self.sock.recv(room)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
@@ -93,7 +96,7 @@ class Visitor:
         if not said:
             raise ConnectError("the client left before anybody came", reason="client_lost")
         self._unread += said
-        return len(self._unread) < limit
+        return len(said) < room
 
     def leg(self) -> LegSocket:
         """The leg of a flow."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from alg.core.model import Endpoint
+from alg.core.opening import MAX_EARLY_DATA
 from alg.core.policy import LeaseLimits
 from alg.core.proxy_protocol import ProxyVersion, format_header
 from alg.core.socks_datagram import format_datagram
@@ -328,6 +329,25 @@ class SlowNames:
             await self.go_on.wait()
             self.asked -= 1
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (SERVER, port))]
+
+
+def test_as_much_as_may_be_said_early(run: Run) -> None:
+    """With the request itself: it is no sign that the client has left."""
+
+    async def work() -> None:
+        async with asked_relay() as rig:
+            client = await greeted(rig)
+            early = b"x" * MAX_EARLY_DATA
+            await client.send(request(2, rig.host.endpoint) + early)
+            _, at = await reply(client)
+            await turns()
+            with await Peer.connect(at, SERVER) as far:
+                assert (await reply(client))[0] == 0
+                client.fin()
+                assert await far.rest() == early
+            client.close()
+
+    run(work())
 
 
 def test_slow_names_are_ones_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
