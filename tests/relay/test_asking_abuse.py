@@ -340,11 +340,12 @@ def test_as_much_as_may_be_said_early(run: Run) -> None:
             early = b"x" * MAX_EARLY_DATA
             await client.send(request(2, rig.host.endpoint) + early)
             _, at = await reply(client)
+            await client.send(b"y")
             await turns()
             with await Peer.connect(at, SERVER) as far:
                 assert (await reply(client))[0] == 0
                 client.fin()
-                assert await far.rest() == early
+                assert await far.rest() == early + b"y"
             client.close()
 
     run(work())
