@@ -277,7 +277,4 @@ ABUSE_MUTANTS = (
         "if False:",
         ("tests/relay/test_chain.py", "-k", "active_mode"),
     ),
-    mutant(
-        "who has said much has left", "F36", f"{RELAY}visitor.py", "if room <= 0:", "if False:", ABUSE, "as_much_as"
-    ),
 )
