@@ -30,8 +30,7 @@ def settings(settings: Settings) -> Iterator[str]:
 
 
 def _carries_datagrams(route: Route) -> bool:
-    plugins = [route.plugin, *(rule.plugin for rule in route.rules)]
-    return route.way is Way.SOCKS or any(plugin.transport is Transport.UDP for plugin in plugins)
+    return route.way is Way.SOCKS or any(plugin.transport is Transport.UDP for plugin in route.plugins)
 
 
 def _route(route: Route) -> Iterator[str]:

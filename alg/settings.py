@@ -201,9 +201,14 @@ class Route:
         return frozenset(Side) if self.keep_client_address else frozenset({Side.CLIENT})
 
     @property
+    def plugins(self) -> list[type[Plugin[object]]]:
+        """What may treat its sessions: its own plugin, and those of its rules."""
+        return [self.plugin, *(rule.plugin for rule in self.rules)]
+
+    @property
     def related_flows(self) -> bool:
         """Whether its sessions may be expected to open related flows."""
-        return self.plugin.related_flows or any(rule.plugin.related_flows for rule in self.rules)
+        return any(plugin.related_flows for plugin in self.plugins)
 
     def __str__(self) -> str:
         return f"{self.name} {self.listen} -> {self.upstream or 'as the client says'}"

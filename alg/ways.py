@@ -9,7 +9,6 @@ from pathlib import Path
 
 from alg.core.errors import ConfigError
 from alg.core.model import PortRange, Side, Transport
-from alg.core.plugin import Plugin
 from alg.registry import Registry
 from alg.settings import ClientTls, PortRule, Route, ServerTls, Way
 
@@ -110,10 +109,6 @@ def takes_tls(route: Route) -> bool:
     return route.plugin.starts_tls or Side.CLIENT in route.implicit_tls
 
 
-def _plugins(route: Route) -> list[type[Plugin[object]]]:
-    return [route.plugin, *(rule.plugin for rule in route.rules)]
-
-
 def check(route: Route) -> None:
     """Refuse what does not go together.
 
@@ -135,7 +130,7 @@ def check(route: Route) -> None:
         raise ConfigError(
             f"server.via: behind {route.via} no server sees its client: take keep_client_address and proxy_protocol out"
         )
-    datagrams = [plugin.name for plugin in _plugins(route) if plugin.transport is Transport.UDP]
+    datagrams = [plugin.name for plugin in route.plugins if plugin.transport is Transport.UDP]
     if route.via is not None and datagrams:
         raise ConfigError(
             f"server.via: {datagrams[0]} is UDP, and datagrams cannot go through {route.via}; take one of them out"

@@ -24,7 +24,6 @@ from alg.settings import Upstream
 
 _WAITING = 16
 """Datagrams that wait for names to be looked up; more are dropped, as they may be on any way."""
-_BUFFER = memoryview(bytearray(datagrams.SIZE))
 
 
 class Association:
@@ -85,18 +84,8 @@ class Association:
     # From the client.
 
     def _readable(self) -> None:
-        for _ in range(datagrams.BATCH):
-            sock = self._port.sock
-            if sock.fileno() < 0:
-                return
-            try:
-                count, sender = sock.recvfrom_into(_BUFFER)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:  # an ICMP error about an answer of ours
-                continue
-            if count < datagrams.SIZE:
-                self._take(endpoint_of(sender), bytes(_BUFFER[:count]))
+        for data, sender, _ in datagrams.received(self._port.sock):
+            self._take(endpoint_of(sender), bytes(data))
 
     def _take(self, sender: Endpoint, data: bytes) -> None:
         client = self._client or Endpoint(self._visitor.peer.address, sender.port)

@@ -18,9 +18,6 @@ from alg.relay.services import Services
 from alg.relay.sockets import endpoint_of
 from alg.settings import Route
 
-_BUFFER = memoryview(bytearray(datagrams.SIZE))
-"""One for the whole loop; see `alg.relay.server_socket`."""
-
 Key: TypeAlias = tuple[datagrams.SocketAddress, Address | None]
 """The client, and to which of our addresses it speaks, where the socket is bound to all."""
 
@@ -49,26 +46,10 @@ class DatagramListener(Listener):
         return datagrams.listen(endpoint)
 
     def _acceptable(self) -> None:
-        key: Key
-        for _ in range(datagrams.BATCH):
-            if self.sock.fileno() < 0:
-                return
-            try:
-                if self._on_all:
-                    count, ancillary, _, sender = self.sock.recvmsg_into([_BUFFER], datagrams.ANCILLARY_SIZE)
-                    to = datagrams.local_address(ancillary)
-                    if to is None:  # we cannot answer as whom it was sent to
-                        continue
-                    key = sender, to
-                else:
-                    count, sender = self.sock.recvfrom_into(_BUFFER)
-                    key = sender, None
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:  # an ICMP error about an answer of ours: that client is gone, and its flow will be
-                continue
-            if count < datagrams.SIZE:
-                self.arrived(key, _BUFFER[:count])
+        for data, sender, ancillary in datagrams.received(self.sock, told=self._on_all):
+            to = datagrams.local_address(ancillary) if self._on_all else None
+            if to is not None or not self._on_all:  # else we cannot answer as whom it was sent to
+                self.arrived((sender, to), data)
 
     def arrived(self, key: Key, data: memoryview | bytes) -> None:
         """Somebody said this."""

@@ -14,9 +14,6 @@ from alg.relay.sockets import endpoint_of
 if TYPE_CHECKING:
     from alg.relay.datagram_lease import DatagramLease
 
-_BUFFER = memoryview(bytearray(datagrams.SIZE))
-"""One for the whole loop; see `alg.relay.server_socket`."""
-
 
 class LeasePort:
     """One port of a lease: who comes there, and where that leads."""
@@ -32,18 +29,10 @@ class LeasePort:
         lease.services.watcher.add_reader(port.sock.fileno(), self._readable)
 
     def _readable(self) -> None:
-        for _ in range(datagrams.BATCH):
-            if self.port.sock.fileno() < 0:
-                return
-            try:
-                count, sender = self.port.sock.recvfrom_into(_BUFFER)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:  # an ICMP error about what we said: that one is gone
-                continue
+        for data, sender, _ in datagrams.received(self.port.sock):
             flow = self.flows.get(sender) or self._begin(sender)
-            if flow is not None and count < datagrams.SIZE:
-                flow.from_origin(_BUFFER[:count])
+            if flow is not None:
+                flow.from_origin(data)
 
     def _begin(self, sender: datagrams.SocketAddress) -> RelatedDatagrams | None:
         lease, peer = self._lease, endpoint_of(sender)

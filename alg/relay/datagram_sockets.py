@@ -9,7 +9,7 @@ import contextlib
 import errno
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import TypeAlias
 
@@ -21,6 +21,8 @@ SIZE = 65536
 """Bytes of a receive buffer: one more than any datagram has, so one that fills it was cut off."""
 BATCH = 64
 """Datagrams that are taken from one socket in one go, before the loop turns to the others."""
+_BUFFER = memoryview(bytearray(SIZE))
+"""One for the whole loop: nobody reads from one socket while he treats what came from another."""
 _ROOM = 1 << 20
 """Bytes asked of the kernel for what waits in a socket; it gives what its own limits allow."""
 
@@ -113,6 +115,29 @@ def _source_for(target: Endpoint) -> Address:
     with _datagram_socket(target.address) as probe:
         probe.connect((str(target.address), target.port))
         return ip_address(probe.getsockname()[0].partition("%")[0])
+
+
+def received(sock: socket.socket, *, told: bool = False) -> Iterator[tuple[memoryview, SocketAddress, Ancillary]]:
+    """What waits in a socket, a batch of it: each datagram, who sent it, and with `told` what the kernel says with it.
+
+    The memory is used again for the next one, of whatever socket. Whoever takes one may close the socket. What was cut off, and
+    ICMP errors about what we said there (somebody is gone, whose flow will be), are passed over.
+    """
+    ancillary: Ancillary = []
+    for _ in range(BATCH):
+        if sock.fileno() < 0:
+            return
+        try:
+            if told:
+                count, ancillary, _, sender = sock.recvmsg_into([_BUFFER], ANCILLARY_SIZE)
+            else:
+                count, sender = sock.recvfrom_into(_BUFFER)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            continue
+        if count < SIZE:
+            yield _BUFFER[:count], sender, ancillary
 
 
 def take_error(sock: socket.socket) -> tuple[int, SocketAddress] | None:

@@ -23,9 +23,6 @@ from alg.relay.shared import SharedListener
 from alg.relay.sockets import endpoint_of
 from alg.settings import Route, Upstream
 
-_BUFFER = memoryview(bytearray(datagrams.SIZE))
-"""One for the whole loop; see `alg.relay.server_socket`."""
-
 
 class InterceptingListener(Listener):
     """The public sockets of one transparent route."""
@@ -44,7 +41,6 @@ class InterceptingListener(Listener):
             OSError: the port is taken, the address is not ours, or permission is missing.
         """
         super().__init__(services, route, on_accepted)
-        self.services = services
         self.sessions = sessions
         self.closing = False
         self._stand_ins: dict[Endpoint, StandIn] = {}
@@ -60,22 +56,14 @@ class InterceptingListener(Listener):
     def start(self) -> None:
         """Begin to take connections and datagrams."""
         super().start()
-        self.services.watcher.add_reader(self._datagrams.fileno(), self._readable)
+        self._services.watcher.add_reader(self._datagrams.fileno(), self._readable)
 
     def _readable(self) -> None:
-        for _ in range(datagrams.BATCH):
-            if self._datagrams.fileno() < 0:
-                return
-            try:
-                count, ancillary, _, sender = self._datagrams.recvmsg_into([_BUFFER], datagrams.ANCILLARY_SIZE)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                continue
+        for data, sender, ancillary in datagrams.received(self._datagrams, told=True):
             target = datagrams.original_destination(ancillary)
-            if target is not None and count < datagrams.SIZE:
+            if target is not None:
                 stand_in = self._stand_ins.get(target) or StandIn(self, target)
-                stand_in.arrived(sender, _BUFFER[:count])
+                stand_in.arrived(sender, data)
 
     def keep(self, stand_in: StandIn) -> None:
         """Somebody speaks to that server."""
@@ -95,7 +83,7 @@ class InterceptingListener(Listener):
 
     def _close_if_over(self) -> None:
         if self.closing and not self._stand_ins and self._datagrams.fileno() >= 0:
-            self.services.watcher.forget(self._datagrams.fileno())
+            self._services.watcher.forget(self._datagrams.fileno())
             self._datagrams.close()
 
 
@@ -141,25 +129,17 @@ class StandIn:
         wanted = Upstream(str(target.address), target.port)
         try:
             ours = sessions.has_dialled(way.peer, target.address)
-            judge_intercepted(listener.services.gate, way.peer, target, ours=ours)
+            judge_intercepted(sessions.services.gate, way.peer, target, ours=ours)
         except AlgError as error:
             refused(error)
         else:  # an address is judged at once
             client = way.peer.address
-            Resolution(listener.services, listener.route, wanted, client, on_found=found, on_failed=refused).begin()
+            Resolution(sessions.services, listener.route, wanted, client, on_found=found, on_failed=refused).begin()
 
     def _readable(self) -> None:
-        for _ in range(datagrams.BATCH):
-            if self._sock is None:
-                return
-            try:
-                count, sender = self._sock.recvfrom_into(_BUFFER)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:  # an ICMP error about an answer of ours: that client is gone, and its flow will be
-                continue
-            if count < datagrams.SIZE:
-                self.arrived(sender, _BUFFER[:count])
+        assert self._sock is not None, "it is watched as long as it is open"
+        for data, sender, _ in datagrams.received(self._sock):
+            self.arrived(sender, data)
 
     # To clients.
 
@@ -181,7 +161,7 @@ class StandIn:
             BindError: no descriptor is left.
             OSError: another program listens at that port, for all addresses.
         """
-        services = self._listener.services
+        services = self._listener.sessions.services
         services.budget.take_descriptor()
         try:
             self._sock = datagrams.listen(self.target, transparent=True)
@@ -205,7 +185,7 @@ class StandIn:
         if self._flows:
             return
         if self._sock is not None:
-            services = self._listener.services
+            services = self._listener.sessions.services
             services.watcher.forget(self._sock.fileno())
             self._sock.close()
             self._sock = None
