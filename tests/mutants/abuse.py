@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from tests.mutants.table import Mutant
 
-ABUSE, FLOODS, RELAY = "tests/relay/test_asking_abuse.py", "tests/relay/test_datagram_floods.py", "alg/relay/"
+ASSOCIATIONS, ABUSE, FLOODS, RELAY = (
+    "tests/relay/test_associations.py",
+    "tests/relay/test_asking_abuse.py",
+    "tests/relay/test_datagram_floods.py",
+    "alg/relay/",
+)
 LEASES, TFTP, DATAGRAMS = (
     "tests/relay/test_datagram_leases.py",
     "tests/relay/test_tftp.py",
@@ -58,7 +63,7 @@ ABUSE_MUTANTS = (
         f"{RELAY}association.py",
         "services.gate.count_lease(visitor.peer.address)",
         "pass",
-        ABUSE,
+        ASSOCIATIONS,
         "they_count",
     ),
     mutant(
@@ -67,7 +72,7 @@ ABUSE_MUTANTS = (
         f"{RELAY}association.py",
         "if self._heard == self._seen and not self._flows:",
         "if False:",
-        ABUSE,
+        ASSOCIATIONS,
         "silence_ends",
     ),
     mutant(
@@ -76,7 +81,7 @@ ABUSE_MUTANTS = (
         f"{RELAY}association.py",
         "if self._heard == self._seen and not self._flows:",
         "if True:",
-        ABUSE,
+        ASSOCIATIONS,
         "who_speaks",
     ),
     mutant(
@@ -85,7 +90,7 @@ ABUSE_MUTANTS = (
         f"{RELAY}association.py",
         "        try:\n            host, port, payload = parse_datagram(data)",
         "        self._client = client\n        try:\n            host, port, payload = parse_datagram(data)",
-        ABUSE,
+        ASSOCIATIONS,
         "garbage",
     ),
     mutant(
@@ -94,7 +99,7 @@ ABUSE_MUTANTS = (
         f"{RELAY}association.py",
         "named = asked.host == str(peer.address) and asked.port",
         "named = False",
-        ABUSE,
+        ASSOCIATIONS,
         "garbage",
     ),
     mutant(

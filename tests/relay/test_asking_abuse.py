@@ -11,12 +11,10 @@ import pytest
 
 from alg.core.model import Endpoint
 from alg.core.opening import MAX_EARLY_DATA
-from alg.core.policy import LeaseLimits
 from alg.core.proxy_protocol import ProxyVersion, format_header
-from alg.core.socks_datagram import format_datagram
 from alg.registry import Registry
 from alg.relay.server import Relay
-from alg.settings import AllowedUpstream, Limits, Proxy, Times, Way
+from alg.settings import AllowedUpstream, Proxy, Times, Way
 from tests.conftest import Run
 from tests.peers.namespaces import CLIENT as OUTSIDER
 from tests.peers.namespaces import GATEWAY_INSIDE
@@ -24,7 +22,7 @@ from tests.relay.asking import asked, asked_relay, ftp_rules, greeted, reply, re
 from tests.relay.interception import NEEDS_ROOT, ThirdLab, lab
 from tests.relay.peers import CLIENT, DEADLINE, OTHER, SERVER, THIRD, Host, Peer, refused
 from tests.relay.rig import FtpPair, Notes, relaying_ftp, route_to
-from tests.relay.test_associations import NOWHERE, hear, mouth, place
+from tests.relay.test_associations import NOWHERE
 from tests.relay.test_flow_end import turns
 
 __all__ = ["lab"]
@@ -124,80 +122,6 @@ def test_bind_for_nobody_is_for_ones_own_servers(run: Run) -> None:
             server.close()
 
     run(work())
-
-
-class TestAssociations:
-    """Ports for datagrams are leases like others."""
-
-    def test_they_count(self, run: Run) -> None:
-        """A client has no more of them than of others, so that the ports are enough for all."""
-
-        async def work() -> None:
-            async with asked_relay(limits=Limits(leases=LeaseLimits(per_client=2))) as rig:
-                held = [await greeted(rig, OTHER) for _ in range(3)]
-                codes = []
-                for client in held:
-                    await client.send(request(3, NOWHERE))
-                    codes.append((await reply(client))[0])
-                assert codes == [0, 0, 1]
-                assert rig.relay.services.gate.pending_leases == 2
-                with await greeted(rig) as client:
-                    await client.send(request(3, NOWHERE))
-                    assert (await reply(client))[0] == 0
-                for client in held:
-                    client.close()
-
-        run(work())
-
-    def test_silence_ends_them(self, run: Run) -> None:
-        """As it does a session."""
-
-        async def work() -> None:
-            async with asked_relay(times=Times(idle=0.3)) as rig:
-                with await greeted(rig) as client:
-                    await client.send(request(3, NOWHERE))
-                    assert (await reply(client))[0] == 0
-                    assert (await client.until_cut())[0] == b""
-                assert rig.relay.services.ports.taken == 0
-
-        run(work())
-
-    def test_who_speaks_keeps_it(self, run: Run) -> None:
-        """For longer than the idle time."""
-
-        async def work() -> None:
-            async with asked_relay(times=Times(idle=0.3)) as rig:
-                with await greeted(rig) as client, mouth(CLIENT) as mine, mouth(SERVER) as server:
-                    await client.send(request(3, NOWHERE))
-                    _, at = await reply(client)
-                    for _ in range(10):
-                        mine.sendto(format_datagram(place(server), b"still here"), (str(at.address), at.port))
-                        assert (await hear(server))[0] == b"still here"
-                        await asyncio.sleep(0.1)
-
-        run(work())
-
-    @pytest.mark.parametrize("named", [True, False])
-    def test_garbage_takes_nothing_over(self, run: Run, named: bool) -> None:
-        """T42: somebody else of the address speaks first. Where the client has named its port, nobody else is heard at all."""
-
-        async def work() -> None:
-            async with asked_relay() as rig:
-                with (
-                    await greeted(rig) as client,
-                    mouth(CLIENT) as mine,
-                    mouth(CLIENT) as theirs,
-                    mouth(SERVER) as server,
-                ):
-                    await client.send(request(3, place(mine) if named else NOWHERE))
-                    _, at = await reply(client)
-                    to = str(at.address), at.port
-                    theirs.sendto(format_datagram(place(server), b"theirs") if named else b"garbage", to)
-                    await rig.notes.wait("stranger" if named else "datagram_refused")
-                    mine.sendto(format_datagram(place(server), b"mine"), to)
-                    assert (await hear(server))[0] == b"mine"
-
-        run(work())
 
 
 def test_bind_past_another_proxy(run: Run) -> None:

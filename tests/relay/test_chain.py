@@ -18,6 +18,8 @@ from tests.relay.peers import CLIENT, SERVER, THIRD, Host, Peer
 from tests.relay.rig import FtpPair, Rig, port_line, relaying
 from tests.relay.test_datagram_leases import AnnouncingStreamPlugin
 
+GRANTED = b"\x05\x00\x00\x01" + bytes(6)
+
 
 @dataclass
 class Chained:
@@ -38,6 +40,15 @@ class Chained:
     async def client(self) -> Peer:
         """Somebody who comes."""
         return await Peer.connect(self.rig.at)
+
+    async def ftp(self) -> FtpPair:
+        """An FTP session through the proxy, greeted."""
+        client = await self.client()
+        server = await self.asked(client, b"\x05\x01\x00", b"\x05\x00")
+        assert await server.exactly(10) == self.connect_request()
+        await server.send(GRANTED + b"220 hello\r\n")
+        assert await client.line() == b"220 hello\r\n"
+        return FtpPair(client, server)
 
     def connect_request(self, target: Endpoint | None = None) -> bytes:
         """Greeting and request of SOCKS5 come apart: this is the request, for an IPv4 address."""
@@ -60,9 +71,6 @@ async def chained(
         async with relaying(plugin, via=via, times=times) as rig:
             yield Chained(rig, proxy)
             await rig.at_rest()
-
-
-GRANTED = b"\x05\x00\x00\x01" + bytes(6)
 
 
 async def passes(client: Peer, server: Peer) -> None:
@@ -213,13 +221,8 @@ def test_data_connections_take_the_same_way(run: Run) -> None:
 
     async def work() -> None:
         async with chained(plugin=FtpPlugin) as stage:
-            client = await stage.client()
-            server = await stage.asked(client, b"\x05\x01\x00", b"\x05\x00")
-            await server.exactly(10)
-            await server.send(GRANTED + b"220 hello\r\n")
-            assert await client.line() == b"220 hello\r\n"
+            pair = await stage.ftp()
             with Host(SERVER) as data:
-                pair = FtpPair(client, server)
                 listener = await pair.passive(data.endpoint)
                 with await Peer.connect(listener) as at_client:
                     leg = await stage.asked(at_client, b"\x05\x01\x00", b"\x05\x00")
@@ -256,12 +259,7 @@ def test_active_mode_cannot_take_it(run: Run) -> None:
 
     async def work() -> None:
         async with chained(plugin=FtpPlugin) as stage:
-            client = await stage.client()
-            server = await stage.asked(client, b"\x05\x01\x00", b"\x05\x00")
-            await server.exactly(10)
-            await server.send(GRANTED + b"220 hello\r\n")
-            assert await client.line() == b"220 hello\r\n"
-            pair = FtpPair(client, server)
+            pair = await stage.ftp()
             answer = await pair.refused(port_line(Endpoint.parse(CLIENT, 5000)).strip())
             assert answer.startswith(b"425 "), answer
             await stage.rig.notes.wait("not_through_proxy")
