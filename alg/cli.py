@@ -123,7 +123,7 @@ def intercept_rules(
             if not interception.remove(table):
                 click.echo(f"alg: there is no table inet {table}, nothing to remove", err=True)
             return
-        found = nft.interceptions(load(config, Registry(), Overrides(**options)).routes)  # type: ignore[arg-type]
+        found = nft.interceptions(_load(config, Registry(), options).routes)
         plan = nft.Plan(found, nft.Intercept(intercept), interfaces, table, nft.Numbers(mark, route_table))
         if apply:
             interception.apply(plan)

@@ -1,4 +1,4 @@
-"""Sockets for datagrams: made, bound, and what has to be said with each datagram on one that is bound to all addresses.
+"""Sockets for datagrams: made, bound, read, and what has to be said with each datagram on one that is bound to all addresses.
 
 The only place that knows the options of UDP; those of TCP are in `alg.relay.sockets`.
 """
